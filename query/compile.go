@@ -1,0 +1,138 @@
+package query
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// exampleSelector stands in messages for what a user could write.
+const exampleSelector = "vllm:num_requests_running"
+
+// maxQueryLength bounds what is parsed and cached, in bytes.
+const maxQueryLength = 16 << 10
+
+func badf(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrBadQuery, fmt.Errorf(format, args...))
+}
+
+// compile reads the text as PromQL; if it isn't, as otel-add-on's grammar; if
+// it isn't that either, as KServe's wrapping of one of the two. Text that is
+// valid PromQL always means what PromQL says.
+func (e *Engine) compile(text string, over OverTime) (*Plan, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, badf("the query is empty: write a metric or a PromQL query, such as sum(%s)", exampleSelector)
+	}
+	if len(text) > maxQueryLength {
+		return nil, badf("the query has %d bytes; at most %d are read", len(text), maxQueryLength)
+	}
+	expr, wrapped, err := e.parse(text)
+	if err != nil {
+		return nil, err
+	}
+	useStoredNames(expr)
+	bare := isSelector(expr)
+	if expr, err = applyOverTime(expr, over, e.opts.Retention); err != nil {
+		return nil, err
+	}
+	if bare || wrapped {
+		// otel-add-on sums where no operator is written.
+		expr = &parser.AggregateExpr{Op: parser.SUM, Expr: expr}
+	}
+	switch expr.Type() {
+	case parser.ValueTypeVector, parser.ValueTypeScalar:
+	case parser.ValueTypeMatrix:
+		return nil, badf("the query %q is a range of samples, not a number: put a function around it, such as sum(rate(%s))", text, text)
+	default:
+		return nil, badf("the query %q is a %s, not a number", text, parser.DocumentedType(expr.Type()))
+	}
+	return e.plan(expr)
+}
+
+func (e *Engine) parse(text string) (expr parser.Expr, wrapped bool, err error) {
+	expr, promErr := e.parser.ParseExpr(text)
+	if promErr == nil {
+		return expr, false, nil
+	}
+	if expr, ok := parseAddOn(e.parser, text); ok {
+		return expr, false, nil
+	}
+	if expr, wrapped, err = unwrapKServe(e.parser, text); wrapped {
+		return expr, true, err
+	}
+	return nil, false, badf("%q is neither PromQL nor op(metric{label=value}): %s", text, describeParseError(promErr))
+}
+
+// plan checks the rewritten query by parsing it as the engine will, and notes
+// what must be known about it later.
+func (e *Engine) plan(expr parser.Expr) (*Plan, error) {
+	text := expr.String()
+	expr, err := e.parser.ParseExpr(text)
+	if err != nil {
+		return nil, badf("the query was understood as %q, which is not valid: %s", text, describeParseError(err))
+	}
+	p := &Plan{e: e, text: text, filters: filters(expr)}
+	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
+		if vs, ok := n.(*parser.VectorSelector); ok {
+			p.selectors = append(p.selectors, vs.LabelMatchers)
+			if p.metric == "" {
+				p.metric = metricName(vs)
+			}
+		}
+		return nil
+	})
+	return p, nil
+}
+
+func isSelector(expr parser.Expr) bool {
+	switch e := expr.(type) {
+	case *parser.ParenExpr:
+		return isSelector(e.Expr)
+	case *parser.VectorSelector:
+		return true
+	}
+	return false
+}
+
+// filters tells whether a query can be empty although its series are there.
+func filters(expr parser.Expr) bool {
+	found := false
+	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
+		b, ok := n.(*parser.BinaryExpr)
+		if ok && (b.Op.IsComparisonOperator() && !b.ReturnBool || b.Op == parser.LUNLESS) {
+			found = true
+		}
+		return nil
+	})
+	return found
+}
+
+func metricName(vs *parser.VectorSelector) string {
+	for _, m := range vs.LabelMatchers {
+		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
+			return m.Value
+		}
+	}
+	return ""
+}
+
+// describeParseError shows where in the text the fault is.
+func describeParseError(err error) string {
+	var all parser.ParseErrors
+	if !errors.As(err, &all) || len(all) == 0 {
+		return err.Error()
+	}
+	first := all[0]
+	start := min(max(int(first.PositionRange.Start), 0), len(first.Query))
+	near := first.Query[start:]
+	if len(near) > 24 {
+		near = strings.ToValidUTF8(near[:24], "") + "..."
+	}
+	if near == "" {
+		return fmt.Sprintf("%s (at its end)", first.Err)
+	}
+	return fmt.Sprintf("%s (at character %d, before %q)", first.Err, start+1, near)
+}

@@ -1,0 +1,101 @@
+package query
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
+)
+
+// Options configure an Engine. Zero means the default in brackets.
+type Options struct {
+	Store      *store.Store
+	Retention  time.Duration // the store's; the window of operationOverTime (2m)
+	Lookback   time.Duration // how long a sample stands for its series (the retention)
+	Timeout    time.Duration // of one evaluation (2s)
+	MaxSamples int           // samples in memory during one evaluation (5,000,000)
+	CacheSize  int           // compiled queries kept (10,000)
+	Logger     *slog.Logger  // for the PromQL engine (nowhere)
+}
+
+// Engine compiles queries and evaluates them over a store. Its methods may be
+// called concurrently.
+type Engine struct {
+	opts   Options
+	parser parser.Parser
+	promql *promql.Engine
+	plans  *lru.Cache[planKey, compiled]
+}
+
+type planKey struct {
+	text string
+	over OverTime
+}
+
+// compiled is a plan, or why there is none: a broken query is asked for at
+// every poll, too.
+type compiled struct {
+	plan *Plan
+	err  error
+}
+
+// New returns an engine.
+func New(o Options) (*Engine, error) {
+	if o.Retention <= 0 {
+		o.Retention = 2 * time.Minute
+	}
+	if o.Lookback <= 0 || o.Lookback > o.Retention {
+		o.Lookback = o.Retention
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 2 * time.Second
+	}
+	if o.MaxSamples <= 0 {
+		o.MaxSamples = 5_000_000
+	}
+	if o.CacheSize <= 0 {
+		o.CacheSize = 10_000
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	plans, err := lru.New[planKey, compiled](o.CacheSize)
+	if err != nil {
+		return nil, fmt.Errorf("query cache of size %d: %w", o.CacheSize, err)
+	}
+	p := parser.NewParser(parserOptions())
+	return &Engine{
+		opts:   o,
+		parser: p,
+		plans:  plans,
+		promql: promql.NewEngine(promql.EngineOpts{
+			Logger:               o.Logger,
+			MaxSamples:           o.MaxSamples,
+			Timeout:              o.Timeout,
+			LookbackDelta:        o.Lookback,
+			EnableAtModifier:     true,
+			EnableNegativeOffset: true,
+			Parser:               p,
+			// A subquery without a step is taken at this one; the retention is
+			// short, so Prometheus' minute would see one or two points.
+			NoStepSubqueryIntervalFn: func(int64) int64 { return (5 * time.Second).Milliseconds() },
+		}),
+	}, nil
+}
+
+// Compile returns the plan of a query, from the cache if it can. The errors
+// wrap ErrBadQuery and say what to write instead.
+func (e *Engine) Compile(text string, over OverTime) (*Plan, error) {
+	key := planKey{text, over}
+	if c, ok := e.plans.Get(key); ok {
+		return c.plan, c.err
+	}
+	plan, err := e.compile(text, over)
+	e.plans.Add(key, compiled{plan, err})
+	return plan, err
+}

@@ -1,0 +1,135 @@
+package query
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+)
+
+// Plan is a compiled query. It may be used concurrently.
+type Plan struct {
+	e         *Engine
+	text      string
+	metric    string
+	selectors [][]*labels.Matcher
+	filters   bool
+}
+
+// String returns the query as it is evaluated.
+func (p *Plan) String() string { return p.text }
+
+// Metric returns the name of the first metric in the query, as stored; empty
+// if the query names none.
+func (p *Plan) Metric() string { return p.metric }
+
+// Eval returns the query's value at a moment. If the result is empty the error
+// is an *EmptyError, which tells how the series stand now, whatever the moment;
+// other errors wrap ErrNotOneNumber or ErrEvaluation.
+func (p *Plan) Eval(ctx context.Context, at time.Time) (float64, error) {
+	v, ok, err := p.eval(ctx, at)
+	if err != nil || ok {
+		return v, err
+	}
+	return 0, p.whyEmpty(ctx)
+}
+
+func (p *Plan) eval(ctx context.Context, at time.Time) (v float64, ok bool, err error) {
+	q, err := p.e.promql.NewInstantQuery(ctx, p.e.opts.Store, nil, p.text, at)
+	if err != nil {
+		return 0, false, fmt.Errorf("%w: %s: %w", ErrEvaluation, p.text, err)
+	}
+	defer q.Close()
+	res := q.Exec(ctx)
+	if res.Err != nil {
+		return 0, false, fmt.Errorf("%w: %s: %w", ErrEvaluation, p.text, res.Err)
+	}
+	switch val := res.Value.(type) {
+	case promql.Scalar:
+		v = val.V
+	case promql.Vector:
+		switch {
+		case len(val) == 0:
+			return 0, false, nil
+		case len(val) > 1:
+			return 0, false, fmt.Errorf("%w: %s yields %d series, such as %s and %s; put sum(...), avg(...) or max(...) around it",
+				ErrNotOneNumber, p.text, len(val), val[0].Metric, val[1].Metric)
+		case val[0].H != nil:
+			return 0, false, fmt.Errorf("%w: %s is a native histogram; take a number from it with histogram_quantile(0.95, ...), histogram_count(...) or histogram_avg(...)",
+				ErrNotOneNumber, p.text)
+		}
+		v = val[0].F
+	default:
+		return 0, false, fmt.Errorf("%w: %s is a %s", ErrNotOneNumber, p.text, res.Value.Type())
+	}
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return 0, false, fmt.Errorf("%w: %s is %v (a division by zero, or a quantile of no observations); "+
+			"if that is to count as 0, write (%s >= 0) or vector(0)", ErrNotOneNumber, p.text, v, p.text)
+	}
+	return v, true, nil
+}
+
+// Watch tells when the series of a plan change.
+type Watch interface {
+	// Changed is ready to receive after a change. Arm, then read.
+	Changed() <-chan struct{}
+	// Arm makes the next change ready the channel again.
+	Arm()
+	// Close ends the watch. It must be called once.
+	Close()
+}
+
+// Watch watches the series of the plan.
+func (p *Plan) Watch() (Watch, error) {
+	w, err := p.e.opts.Store.Watch(p.selectors)
+	if err != nil {
+		return nil, fmt.Errorf("watching %s: %w", p.text, err)
+	}
+	return w, nil
+}
+
+// whyEmpty finds out why the result is empty. A selector whose series are gone
+// weighs most: it may hide load. A selector of which some series are live is
+// not what made the result empty.
+func (p *Plan) whyEmpty(ctx context.Context) error {
+	empty := &EmptyError{Query: p.text}
+	var gone, ended, unseen bool
+	var goneAt int64
+	for _, ms := range p.selectors {
+		pr, err := p.e.opts.Store.Presence(ctx, ms...)
+		if err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrEvaluation, p.text, err)
+		}
+		empty.Live += pr.Live
+		empty.Ended += pr.Ended
+		empty.Gone += pr.Gone
+		switch {
+		case pr.Live > 0:
+		case pr.Gone > 0:
+			if !gone || pr.GoneAt < goneAt {
+				goneAt = pr.GoneAt // the earliest, when all selectors still had theirs
+			}
+			gone = true
+		case pr.Ended > 0:
+			ended = true
+		default:
+			unseen = true
+		}
+	}
+	switch {
+	case gone:
+		empty.Reason, empty.GoneAt = Gone, time.UnixMilli(goneAt)
+	case p.filters && empty.Live > 0:
+		empty.Reason = Filtered
+	case unseen || len(p.selectors) == 0:
+		empty.Reason = NeverSeen
+	case ended:
+		empty.Reason = Ended
+	default:
+		empty.Reason = TooFew
+	}
+	return empty
+}

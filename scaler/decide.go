@@ -1,0 +1,141 @@
+package scaler
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/query"
+)
+
+// ErrHeld is wrapped by the errors that ask KEDA and the HPA to hold because
+// data is missing that should be there.
+var ErrHeld = errors.New("holding the last decision")
+
+// cause is why an answer is as it is; the label of a metric and a word in logs.
+type cause string
+
+const (
+	causeValue     cause = "value"       // the query has a value
+	causeFiltered  cause = "filtered"    // a comparison in the query lets nothing through: 0
+	causeNeverSeen cause = "never_seen"  // nothing has started yet: 0
+	causeEnded     cause = "ended"       // the senders said that it is over: 0
+	causeIdle      cause = "gone_idle"   // the series went silent when there was no load: 0
+	causeOnMissing cause = "on_missing"  // the trigger or the default says what to answer
+	causeGone      cause = "held_gone"   // the series went silent under load: hold
+	causeWarming   cause = "held_warm"   // the process has just started: hold
+	causeTooFew    cause = "held_few"    // the functions need more samples: hold
+	causeFailed    cause = "held_failed" // no finite number, or no evaluation: hold
+)
+
+// answer is what to tell KEDA: a value and whether it is active, or an error.
+type answer struct {
+	value  float64 // before clamping
+	active bool
+	cause  cause
+	err    error
+}
+
+// memory is what is known of a trigger's last decision.
+type memory struct {
+	known  bool
+	active bool
+}
+
+// situation is all that a decision depends on.
+type situation struct {
+	trigger *trigger
+	value   float64
+	err     error // of the evaluation
+	warming bool  // the process has started less than the warm-up ago
+	memory  memory
+	// before returns the query's value just before its series fell silent, if
+	// that can still be told.
+	before func(*query.EmptyError) (float64, bool)
+}
+
+// decide answers for a trigger. Where data is missing and the trigger does not
+// say what that means:
+//
+//   - the process is warming up: hold; the senders may not have come back yet
+//   - a comparison in the query lets nothing through: 0
+//   - no series, and the last decision (if any) was inactive: 0; nothing has started
+//   - no series, and the last decision was active: hold
+//   - all series were ended by their senders: 0
+//   - series fell silent, and there was no load then: 0
+//   - series fell silent under load, or nobody can tell: hold
+//   - series are there but too fresh for the query's functions: hold
+func decide(s situation) answer {
+	var empty *query.EmptyError
+	switch {
+	case s.err == nil:
+		return answer{value: s.value, active: s.trigger.active(s.value), cause: causeValue}
+	case !errors.As(s.err, &empty):
+		return answer{cause: causeFailed, err: s.err}
+	}
+	if a, ok := s.byPolicy(empty); ok {
+		return a
+	}
+	if s.warming {
+		return held(causeWarming, fmt.Errorf("%w; the scaler has just started and waits for the senders to come back", empty))
+	}
+	switch empty.Reason {
+	case query.Filtered:
+		return answer{cause: causeFiltered}
+	case query.Ended:
+		return answer{cause: causeEnded}
+	case query.NeverSeen:
+		if s.memory.known && s.memory.active {
+			return held(causeGone, fmt.Errorf("%w, but there was load when it last did", empty))
+		}
+		return answer{cause: causeNeverSeen}
+	case query.Gone:
+		return s.gone(empty)
+	default:
+		return held(causeTooFew, empty)
+	}
+}
+
+// byPolicy applies onMissing. A result that a comparison has emptied is not
+// missing: the data is there, and says 0.
+func (s situation) byPolicy(empty *query.EmptyError) (answer, bool) {
+	if empty.Reason == query.Filtered {
+		return answer{}, false
+	}
+	switch s.trigger.missing.Policy {
+	case Zero:
+		return answer{cause: causeOnMissing}, true
+	case Value:
+		v := s.trigger.missing.Value
+		return answer{value: v, active: s.trigger.active(v), cause: causeOnMissing}, true
+	case Error:
+		return held(causeOnMissing, fmt.Errorf("%w (onMissing: error)", empty)), true
+	default:
+		return answer{}, false
+	}
+}
+
+func (s situation) gone(empty *query.EmptyError) answer {
+	v, ok := s.before(empty)
+	switch {
+	case ok && s.trigger.active(v):
+		return held(causeGone, fmt.Errorf("%w; the value was %v then. It goes on when they push again; onMissing: zero would make it 0", empty, v))
+	case ok:
+		return answer{cause: causeIdle}
+	case s.memory.known && !s.memory.active:
+		return answer{cause: causeIdle}
+	default:
+		return held(causeGone, empty)
+	}
+}
+
+func held(c cause, why error) answer {
+	return answer{cause: c, err: fmt.Errorf("%w: %w", ErrHeld, why)}
+}
+
+// after returns what to remember of an answer. One that holds changes nothing.
+func (m memory) after(a answer) memory {
+	if a.err != nil {
+		return m
+	}
+	return memory{known: true, active: a.active}
+}

@@ -1,0 +1,43 @@
+package scaler
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// suffixes are those of Kubernetes' resource.Quantity. The binary ones come
+// first: "Mi" must not be read as "M" and a rest.
+var suffixes = []struct {
+	text   string
+	factor float64
+}{
+	{"Ki", 1 << 10}, {"Mi", 1 << 20}, {"Gi", 1 << 30}, {"Ti", 1 << 40}, {"Pi", 1 << 50}, {"Ei", 1 << 60},
+	{"n", 1e-9}, {"u", 1e-6}, {"m", 1e-3}, {"k", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}, {"P", 1e15}, {"E", 1e18},
+}
+
+var errNotQuantity = errors.New("is not a number")
+
+// parseQuantity reads a finite number or a Kubernetes quantity such as 500m.
+func parseQuantity(s string) (float64, error) {
+	digits, factor := strings.TrimSpace(s), 1.0
+	for _, x := range suffixes {
+		if rest, ok := strings.CutSuffix(digits, x.text); ok {
+			digits, factor = rest, x.factor
+			break
+		}
+	}
+	// ParseFloat also takes hexadecimal, "inf" and "nan", which nobody means here.
+	if digits == "" || strings.Trim(digits, "0123456789.eE+-") != "" {
+		return 0, errNotQuantity
+	}
+	v, err := strconv.ParseFloat(digits, 64)
+	if err != nil || math.IsInf(v*factor, 0) {
+		return 0, errNotQuantity
+	}
+	if factor < 1 {
+		return v / math.Round(1/factor), nil // 500m is 0.5 to the last bit
+	}
+	return v * factor, nil
+}

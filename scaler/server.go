@@ -1,0 +1,201 @@
+package scaler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/query"
+)
+
+// maxTriggers bounds the triggers whose last decision is remembered; the one
+// asked for longest ago goes first.
+const maxTriggers = 100_000
+
+// Options configure a Server. Zero means the default in brackets.
+type Options struct {
+	Queries    *query.Engine
+	WarmUp     time.Duration // after the start, during which missing data means hold (0)
+	Missing    Missing       // for triggers that don't say (Hold)
+	MaxStreams int           // open streams in all (100,000)
+	Logger     *slog.Logger  // one line per change of a trigger's state (nowhere)
+	Registerer prometheus.Registerer
+	Now        func() time.Time // must be the store's clock (time.Now)
+}
+
+// Server implements KEDA's externalscaler.ExternalScaler.
+type Server struct {
+	pb.UnimplementedExternalScalerServer
+	opts     Options
+	started  time.Time
+	triggers *lru.Cache[triggerKey, *state]
+	metrics  *metrics
+	slots    chan struct{} // one taken for each open stream
+
+	stopOnce sync.Once
+	stopped  chan struct{}
+}
+
+// New returns a server, which counts its warm-up from now.
+func New(o Options) (*Server, error) {
+	if o.MaxStreams <= 0 {
+		o.MaxStreams = 100_000
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	triggers, err := lru.New[triggerKey, *state](maxTriggers)
+	if err != nil {
+		return nil, fmt.Errorf("memory of %d triggers: %w", maxTriggers, err)
+	}
+	return &Server{
+		opts:     o,
+		started:  o.Now(),
+		triggers: triggers,
+		metrics:  newMetrics(o.Registerer),
+		slots:    make(chan struct{}, o.MaxStreams),
+		stopped:  make(chan struct{}),
+	}, nil
+}
+
+// Register puts the service on a gRPC server.
+func (s *Server) Register(g grpc.ServiceRegistrar) { pb.RegisterExternalScalerServer(g, s) }
+
+// Stop ends all streams with OK: KEDA comes back at once after an end, and
+// backs off after an error. It does not wait; the gRPC server does.
+func (s *Server) Stop() { s.stopOnce.Do(func() { close(s.stopped) }) }
+
+// GetMetricSpec answers from the metadata alone: an error here fails all
+// triggers of the ScaledObject, so it must mean that the metadata is wrong.
+func (s *Server) GetMetricSpec(_ context.Context, ref *pb.ScaledObjectRef) (*pb.GetMetricSpecResponse, error) {
+	q, err := s.lookup(ref)
+	if err != nil {
+		return nil, err
+	}
+	return q.spec(), nil
+}
+
+// GetMetrics answers with exactly one value, under the name that was asked for.
+func (s *Server) GetMetrics(ctx context.Context, req *pb.GetMetricsRequest) (*pb.GetMetricsResponse, error) {
+	q, err := s.lookup(req.GetScaledObjectRef())
+	if err != nil {
+		return nil, err
+	}
+	a := s.ask(ctx, q)
+	if a.err != nil {
+		return nil, q.status(a.err)
+	}
+	v, err := q.metricValue(a.value)
+	if err != nil {
+		return nil, q.status(err)
+	}
+	if v.MetricName = req.GetMetricName(); v.MetricName == "" {
+		v.MetricName = q.metricName()
+	}
+	return &pb.GetMetricsResponse{MetricValues: []*pb.MetricValue{v}}, nil
+}
+
+// IsActive tells whether the value is above the activation target.
+func (s *Server) IsActive(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.IsActiveResponse, error) {
+	q, err := s.lookup(ref)
+	if err != nil {
+		return nil, err
+	}
+	a := s.ask(ctx, q)
+	if a.err != nil {
+		return nil, q.status(a.err)
+	}
+	return &pb.IsActiveResponse{Result: a.active}, nil
+}
+
+// question is a trigger of a ScaledObject with all that answering takes.
+type question struct {
+	object  string // namespace/name
+	trigger *trigger
+	plan    *query.Plan
+	state   *state
+}
+
+// lookup understands the metadata and finds what is remembered of the trigger.
+func (s *Server) lookup(ref *pb.ScaledObjectRef) (*question, error) {
+	if ref == nil {
+		return nil, status.Error(codes.InvalidArgument, "the request has no ScaledObjectRef")
+	}
+	q := &question{object: ref.GetNamespace() + "/" + ref.GetName()}
+	var err error
+	if q.trigger, err = parseTrigger(ref.GetScalerMetadata(), s.opts.Missing); err != nil {
+		return nil, q.status(err)
+	}
+	if q.plan, err = s.opts.Queries.Compile(q.trigger.query, q.trigger.over); err != nil {
+		return nil, q.status(fmt.Errorf("%w: %s: %w", ErrTrigger, keyQuery, err))
+	}
+	key := triggerKey{
+		namespace: ref.GetNamespace(), name: ref.GetName(),
+		query: q.trigger.query, over: q.trigger.over, activation: q.trigger.activation,
+	}
+	st, ok := s.triggers.Get(key)
+	if !ok {
+		st = &state{}
+		if prev, raced, _ := s.triggers.PeekOrAdd(key, st); raced {
+			st = prev
+		} else if len(q.trigger.unknown) > 0 {
+			s.opts.Logger.Warn("trigger has metadata that nothing reads", "scaledobject", q.object, "keys", q.trigger.unknown)
+		}
+	}
+	q.state = st
+	return q, nil
+}
+
+// ask evaluates the query and decides.
+func (s *Server) ask(ctx context.Context, q *question) answer {
+	now := s.opts.Now()
+	v, err := q.plan.Eval(ctx, now)
+	a := q.state.decide(situation{
+		trigger: q.trigger,
+		value:   v,
+		err:     err,
+		warming: now.Sub(s.started) < s.opts.WarmUp,
+		before: func(e *query.EmptyError) (float64, bool) {
+			v, err := q.plan.Eval(ctx, e.GoneAt)
+			return v, err == nil
+		},
+	}, func(was, is cause, a answer) { s.logChange(q, was, is, a) })
+	s.metrics.answers[a.cause].Inc()
+	return a
+}
+
+func (s *Server) logChange(q *question, was, is cause, a answer) {
+	attrs := []any{"scaledobject", q.object, "query", q.plan.String(), "cause", string(is), "before", string(was)}
+	if a.err != nil {
+		s.opts.Logger.Warn("holding", append(attrs, "error", a.err)...)
+		return
+	}
+	s.opts.Logger.Info("answering", append(attrs, "value", a.value, "active", a.active)...)
+}
+
+// status makes a gRPC error of one of ours, naming the ScaledObject.
+func (q *question) status(err error) error {
+	code := codes.Internal
+	switch {
+	case errors.Is(err, ErrTrigger):
+		code = codes.InvalidArgument
+	case errors.Is(err, ErrHeld):
+		code = codes.Unavailable
+	case errors.Is(err, query.ErrNotOneNumber), errors.Is(err, query.ErrEvaluation):
+		code = codes.FailedPrecondition
+	}
+	return status.Errorf(code, "ScaledObject %s: %v", q.object, err)
+}

@@ -1,0 +1,197 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// Outcome is what became of an appended sample.
+type Outcome uint8
+
+// The outcomes of an append. All but Refused and Dropped leave the sample in
+// the store; a Duplicate was there already.
+const (
+	Stored    Outcome = iota
+	Future            // its time lay in the future; stored at the time of arrival
+	Late              // older than the newest sample; stored in its place
+	Duplicate         // a sample of that time is there already, which stays
+	Dropped           // a delta that is not newer than the newest sample
+	Refused           // see the error
+	outcomes
+)
+
+var outcomeNames = [outcomes]string{"stored", "future", "late", "duplicate", "dropped", "refused"}
+
+// String returns the outcome as /metrics names it.
+func (o Outcome) String() string { return outcomeNames[o] }
+
+// Appender appends the samples of one request. All of them arrive at the same
+// moment. It is not safe for concurrent use.
+type Appender struct {
+	s       *Store
+	now     int64
+	touched []*Watch
+	counts  [outcomes]int
+	evicted int
+}
+
+// Appender returns an appender for one request. The caller must Commit it.
+func (s *Store) Appender() *Appender {
+	return &Appender{s: s, now: s.now()}
+}
+
+// Append stores a float at t (ms). lset must hold __name__ and is kept.
+func (a *Appender) Append(lset labels.Labels, t int64, v float64) (Outcome, error) {
+	return a.append(lset, sample{t: t, v: v}, false)
+}
+
+// AppendHistogram stores a native histogram, which the caller must not change
+// afterwards.
+func (a *Appender) AppendHistogram(lset labels.Labels, t int64, h *histogram.FloatHistogram) (Outcome, error) {
+	return a.append(lset, sample{t: t, hist: h}, false)
+}
+
+// Add stores the series' running total after a delta.
+func (a *Appender) Add(lset labels.Labels, t int64, delta float64) (Outcome, error) {
+	return a.append(lset, sample{t: t, v: delta}, true)
+}
+
+// AddHistogram stores the series' running total after a delta histogram, which
+// the caller must not change afterwards.
+func (a *Appender) AddHistogram(lset labels.Labels, t int64, delta *histogram.FloatHistogram) (Outcome, error) {
+	return a.append(lset, sample{t: t, hist: delta}, true)
+}
+
+// End stores a staleness marker at t: the series has ended. A series that the
+// store does not hold is not made.
+func (a *Appender) End(lset labels.Labels, t int64) (Outcome, error) {
+	ser := a.s.stripes.get(lset.Hash(), lset)
+	if ser == nil {
+		a.counts[Dropped]++
+		return Dropped, nil
+	}
+	return a.end(ser, t)
+}
+
+// EndVariants ends every series that has exactly the labels of lset and one
+// more, named label: the buckets of a histogram, the quantiles of a summary.
+// A marker for such a metric comes without bounds, so they must be looked up.
+func (a *Appender) EndVariants(lset labels.Labels, label string, t int64) error {
+	ms := make([]*labels.Matcher, 0, lset.Len()+1)
+	lset.Range(func(l labels.Label) {
+		ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, l.Name, l.Value))
+	})
+	ms = append(ms, labels.MustNewMatcher(labels.MatchNotEqual, label, ""))
+	found, err := a.s.find(nil, ms...)
+	if err != nil {
+		return err
+	}
+	for _, ser := range found {
+		if ser.lset.Len() != lset.Len()+1 {
+			continue
+		}
+		if _, err := a.end(ser, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Appender) end(ser *Series, t int64) (Outcome, error) {
+	out, err := a.to(ser, sample{t: t, v: staleNaN}, false)
+	if errors.Is(err, errFreed) {
+		err = nil // it had ended long ago
+	}
+	a.counts[out]++
+	return out, err
+}
+
+func (a *Appender) append(lset labels.Labels, in sample, delta bool) (Outcome, error) {
+	hash := lset.Hash()
+	if in.t < a.now-a.s.opts.Retention.Milliseconds() {
+		// Before the series is made: a refused sample must not cost one.
+		a.counts[Refused]++
+		return Refused, a.tooOld(in.t)
+	}
+	for {
+		ser := a.s.stripes.get(hash, lset)
+		if ser == nil {
+			var err error
+			if ser, err = a.s.create(lset, hash); err != nil {
+				a.counts[Refused]++
+				return Refused, err
+			}
+		}
+		out, err := a.to(ser, in, delta)
+		if errors.Is(err, errFreed) {
+			continue
+		}
+		a.counts[out]++
+		return out, err
+	}
+}
+
+func (a *Appender) tooOld(t int64) error {
+	return fmt.Errorf("%w: %s, and samples are kept for %s", ErrTooOld,
+		time.UnixMilli(t).UTC().Format(time.RFC3339Nano), a.s.opts.Retention)
+}
+
+// errFreed says that the sweeper took the series out after it was looked up.
+var errFreed = errors.New("series was freed")
+
+// to appends to a known series. After errFreed nothing was stored.
+func (a *Appender) to(ser *Series, in sample, delta bool) (Outcome, error) {
+	future := in.t > a.now
+	if future {
+		in.t = a.now
+	}
+	if in.t < a.now-a.s.opts.Retention.Milliseconds() {
+		return Refused, a.tooOld(in.t)
+	}
+	ser.mu.Lock()
+	defer ser.mu.Unlock()
+	if ser.freed {
+		return Dropped, errFreed
+	}
+	if delta {
+		var ok bool
+		if in, ok = ser.addLocked(in, future); !ok {
+			return Dropped, nil
+		}
+	}
+	out, evicted := ser.appendLocked(&a.s.opts, a.now, in, future)
+	if evicted {
+		a.evicted++
+	}
+	ser.silent = false
+	for _, w := range ser.watches {
+		if !w.dirty.Swap(true) {
+			a.touched = append(a.touched, w)
+		}
+	}
+	return out, nil
+}
+
+// Commit wakes the watches that the appended samples concern. Samples are
+// visible to queries from the moment they were appended.
+func (a *Appender) Commit() {
+	for i, w := range a.touched {
+		w.wake()
+		a.touched[i] = nil
+	}
+	a.touched = a.touched[:0]
+	for o, n := range a.counts {
+		if n > 0 {
+			a.s.metrics.samples[o].Add(float64(n))
+			a.counts[o] = 0
+		}
+	}
+	if a.evicted > 0 {
+		a.s.metrics.evicted.Add(float64(a.evicted))
+		a.evicted = 0
+	}
+}

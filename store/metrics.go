@@ -1,0 +1,53 @@
+package store
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// metrics are the store's own; all of them exist from the start, so that a
+// rate over one never misses its first increase.
+type metrics struct {
+	samples       [outcomes]prometheus.Counter
+	evicted       prometheus.Counter
+	created       prometheus.Counter
+	freed         prometheus.Counter
+	refusedTotal  prometheus.Counter
+	refusedMetric prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
+	f := promauto.With(reg)
+	samples := f.NewCounterVec(prometheus.CounterOpts{
+		Name: "keda_otel_scaler_samples_total",
+		Help: "Samples handed to the store, by what became of them.",
+	}, []string{"outcome"})
+	refused := f.NewCounterVec(prometheus.CounterOpts{
+		Name: "keda_otel_scaler_series_refused_total",
+		Help: "New series refused, by the limit that was reached.",
+	}, []string{"limit"})
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "keda_otel_scaler_series",
+		Help: "Series held, ended ones included.",
+	}, func() float64 { return float64(s.SeriesCount()) })
+	m := &metrics{
+		evicted: f.NewCounter(prometheus.CounterOpts{
+			Name: "keda_otel_scaler_samples_evicted_total",
+			Help: "Samples given up within the retention because their series had too many.",
+		}),
+		created: f.NewCounter(prometheus.CounterOpts{
+			Name: "keda_otel_scaler_series_created_total",
+			Help: "Series made.",
+		}),
+		freed: f.NewCounter(prometheus.CounterOpts{
+			Name: "keda_otel_scaler_series_freed_total",
+			Help: "Series freed after they had no sample for the retention.",
+		}),
+		refusedTotal:  refused.WithLabelValues("all"),
+		refusedMetric: refused.WithLabelValues("metric"),
+	}
+	for o := range outcomes {
+		m.samples[o] = samples.WithLabelValues(o.String())
+	}
+	return m
+}

@@ -1,0 +1,45 @@
+package store
+
+import (
+	"context"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// Presence counts the series of a selector by how they stand.
+type Presence struct {
+	Live  int // pushed, and not over
+	Ended int // ended by their sender's staleness marker
+	Gone  int // fell silent without one
+
+	// GoneAt is when the newest sample among the gone series was taken, in ms;
+	// 0 if none is gone.
+	GoneAt int64
+}
+
+// Presence tells how the series that match ms stand now.
+func (s *Store) Presence(ctx context.Context, ms ...*labels.Matcher) (Presence, error) {
+	found, err := s.find(ctx, ms...)
+	if err != nil {
+		return Presence{}, err
+	}
+	var p Presence
+	now, lookback := s.now(), s.opts.Lookback.Milliseconds()
+	for _, ser := range found {
+		ser.mu.Lock()
+		if ser.ring.n > 0 {
+			last := ser.ring.last()
+			switch {
+			case last.stale():
+				p.Ended++
+			case ser.overAtLocked(lookback) <= now || last.t <= now-lookback:
+				p.Gone++
+				p.GoneAt = max(p.GoneAt, last.t)
+			default:
+				p.Live++
+			}
+		}
+		ser.mu.Unlock()
+	}
+	return p, nil
+}

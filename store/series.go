@@ -1,0 +1,136 @@
+package store
+
+import (
+	"sync"
+
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
+)
+
+const (
+	// missedPushes is how many of its own push intervals a series may miss
+	// before it counts as over.
+	missedPushes = 3
+	// minSilence is the shortest silence, in ms, that ends a series, so that
+	// sub-second pushers survive a pause of their node.
+	minSilence = 10_000
+)
+
+// Series is one label set with its samples.
+type Series struct {
+	ref  storage.SeriesRef
+	hash uint64
+	lset labels.Labels
+
+	next *Series // the next series with the same hash; guarded by its stripe's lock
+
+	mu       sync.Mutex // guards what follows
+	ring     ring
+	arrived  int64    // when the newest sample arrived, ms
+	interval uint32   // push interval in ms as seen so far; 0 while unknown
+	freed    bool     // taken out of the store; an append must look the series up again
+	silent   bool     // the sweeper has told the watches that it fell silent
+	watches  []*Watch // replaced, never changed in place
+}
+
+// overAtLocked returns when the series counts as over if nothing more arrives.
+// It goes by arrival, not by sample time: a sender whose clock or queue lags
+// by a minute is alive as long as it pushes.
+func (s *Series) overAtLocked(lookback int64) int64 {
+	wait := lookback
+	if s.interval > 0 {
+		wait = min(max(missedPushes*int64(s.interval), minSilence), lookback)
+	}
+	return s.arrived + wait
+}
+
+// arriveLocked notes that a sample with time t arrived at now, the previous
+// one having had time prev. The interval rises at once and falls slowly: an
+// early end is a wrong answer, a late one only a late one.
+func (s *Series) arriveLocked(now, t, prev, lookback int64) {
+	gap := now - s.arrived
+	if gap <= 0 {
+		return // the same request; says nothing about when the next one comes
+	}
+	// Requests that a sender had queued arrive at once, but their samples still
+	// show the rhythm.
+	gap = min(max(gap, t-prev), lookback)
+	s.interval = uint32(max(gap, (3*int64(s.interval)+gap)/4)) //nolint:gosec // bounded by the lookback
+	s.arrived = now
+}
+
+// appendLocked stores one sample and says what became of it.
+func (s *Series) appendLocked(o *Options, now int64, in sample, future bool) (Outcome, bool) {
+	mint := now - o.Retention.Milliseconds()
+	lookback := o.Lookback.Milliseconds()
+	limit := o.MaxSamplesPerSeries
+	if s.ring.n == 0 {
+		s.arrived = now
+		return outcomeOf(future), s.ring.push(in, mint, limit)
+	}
+	last := s.ring.last()
+	switch {
+	case in.t > last.t:
+		if in.stale() && last.stale() {
+			return Duplicate, false
+		}
+		var evicted bool
+		if over := max(s.overAtLocked(lookback), last.t+1); over < in.t && !last.stale() && over <= now {
+			// The series was over in between: keep for later what was said then.
+			evicted = s.ring.push(sample{t: over, v: staleNaN}, mint, limit)
+		}
+		s.arriveLocked(now, in.t, last.t, lookback)
+		return outcomeOf(future), s.ring.push(in, mint, limit) || evicted
+	case in.t == last.t && future:
+		// Both were moved to the time of their arrival; the later one is newer.
+		s.ring.set(s.ring.n-1, in)
+		return Future, false
+	case in.t == last.t:
+		return Duplicate, false
+	default:
+		if !s.ring.insert(in, mint, limit) {
+			return Duplicate, false
+		}
+		return Late, false
+	}
+}
+
+func outcomeOf(future bool) Outcome {
+	if future {
+		return Future
+	}
+	return Stored
+}
+
+// addLocked turns a delta into the running total to be stored. Deltas that are
+// not newer than the newest sample can no longer be told apart from ones that
+// were counted already.
+func (s *Series) addLocked(in sample, future bool) (sample, bool) {
+	if s.ring.n == 0 {
+		return in, true
+	}
+	if last := s.ring.last(); in.t < last.t || in.t == last.t && !future {
+		return in, false
+	}
+	prev, ok := s.ring.lastValue()
+	switch {
+	case !ok || (prev.hist == nil) != (in.hist == nil):
+	case in.hist == nil:
+		in.v += prev.v
+	default:
+		in.hist = addHistograms(prev.hist, in.hist)
+	}
+	return in, true
+}
+
+// addHistograms returns prev + delta, or delta alone where the two can't be
+// added (the buckets' layout changed): a reset, which rate() understands.
+func addHistograms(prev, delta *histogram.FloatHistogram) *histogram.FloatHistogram {
+	sum, _, _, err := prev.Copy().Add(delta)
+	if err != nil {
+		return delta
+	}
+	sum.CounterResetHint = histogram.UnknownCounterReset
+	return sum.Compact(0)
+}

@@ -1,0 +1,167 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb/index"
+)
+
+// Refusals of an append. They come wrapped with the figures; nothing that the
+// store holds is touched by a refused append.
+var (
+	// ErrTooOld: the sample is older than the retention.
+	ErrTooOld = errors.New("sample is older than the retention")
+	// ErrSeriesLimit: a new series would exceed Options.MaxSeries.
+	ErrSeriesLimit = errors.New("series limit reached")
+	// ErrMetricLimit: a new series would exceed Options.MaxSeriesPerMetric.
+	ErrMetricLimit = errors.New("series limit of the metric reached")
+)
+
+// Options are a store's bounds. Zero means the default in brackets.
+type Options struct {
+	Retention           time.Duration // how long samples are kept (2m)
+	Lookback            time.Duration // how long a single sample stands for its series (the retention)
+	MaxSeries           int           // series in all (1,000,000)
+	MaxSeriesPerMetric  int           // series of one metric name (MaxSeries)
+	MaxSamplesPerSeries int           // samples of one series; the oldest goes first (1024)
+
+	Now        func() time.Time      // the store's clock (time.Now)
+	Registerer prometheus.Registerer // where the store's own metrics go (nowhere)
+}
+
+func (o *Options) setDefaults() {
+	if o.Retention <= 0 {
+		o.Retention = 2 * time.Minute
+	}
+	if o.Lookback <= 0 || o.Lookback > o.Retention {
+		o.Lookback = o.Retention
+	}
+	if o.MaxSeries <= 0 {
+		o.MaxSeries = 1_000_000
+	}
+	if o.MaxSeriesPerMetric <= 0 {
+		o.MaxSeriesPerMetric = o.MaxSeries
+	}
+	if o.MaxSamplesPerSeries <= 0 {
+		o.MaxSamplesPerSeries = 1024
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+}
+
+// Store holds series. Its methods may be called concurrently.
+type Store struct {
+	opts     Options
+	metrics  *metrics
+	postings *index.MemPostings // has its own lock
+	stripes  stripes
+
+	mu      sync.Mutex // guards what follows, and that series, index and watches agree
+	lastRef storage.SeriesRef
+	count   int
+	names   map[string]*metricName
+	// watchAll holds the watches with a selector that fixes no metric name.
+	watchAll map[*Watch]struct{}
+}
+
+// metricName is what the store knows of one __name__.
+type metricName struct {
+	series  int
+	watches map[*Watch]struct{}
+}
+
+// New returns an empty store.
+func New(o Options) *Store {
+	o.setDefaults()
+	s := &Store{
+		opts:     o,
+		postings: index.NewMemPostings(),
+		names:    map[string]*metricName{},
+		watchAll: map[*Watch]struct{}{},
+	}
+	s.stripes.init()
+	s.metrics = newMetrics(o.Registerer, s)
+	return s
+}
+
+func (s *Store) now() int64 { return s.opts.Now().UnixMilli() }
+
+// SeriesCount returns how many series the store holds, ended ones included.
+func (s *Store) SeriesCount() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count
+}
+
+// create is the slow path of an append: the first sample of a series.
+func (s *Store) create(lset labels.Labels, hash uint64) (*Series, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ser := s.stripes.get(hash, lset); ser != nil {
+		return ser, nil // somebody was faster
+	}
+	name := lset.Get(labels.MetricName)
+	if s.count >= s.opts.MaxSeries {
+		s.metrics.refusedTotal.Inc()
+		return nil, fmt.Errorf("%w: %d series are held", ErrSeriesLimit, s.count)
+	}
+	mn := s.names[name]
+	if mn != nil && mn.series >= s.opts.MaxSeriesPerMetric {
+		s.metrics.refusedMetric.Inc()
+		return nil, fmt.Errorf("%w: %d series of %s are held", ErrMetricLimit, mn.series, name)
+	}
+	mn = s.nameLocked(name)
+	mn.series++
+	s.count++
+	s.lastRef++
+	ser := &Series{ref: s.lastRef, hash: hash, lset: lset}
+	for _, set := range []map[*Watch]struct{}{mn.watches, s.watchAll} {
+		for w := range set {
+			if w.matches(lset) {
+				ser.watches = append(ser.watches, w)
+			}
+		}
+	}
+	// The series must be findable by its ref before the index names it.
+	s.stripes.put(ser)
+	s.postings.Add(ser.ref, lset)
+	s.metrics.created.Inc()
+	return ser, nil
+}
+
+func (s *Store) nameLocked(name string) *metricName {
+	mn := s.names[name]
+	if mn == nil {
+		mn = &metricName{watches: map[*Watch]struct{}{}}
+		s.names[name] = mn
+	}
+	return mn
+}
+
+func (s *Store) forgetNameLocked(name string) {
+	if mn := s.names[name]; mn != nil && mn.series == 0 && len(mn.watches) == 0 {
+		delete(s.names, name)
+	}
+}
+
+// Run sweeps until ctx is done.
+func (s *Store) Run(ctx context.Context) error {
+	tick := time.NewTicker(sweepInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			s.Sweep()
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package store
+
+import (
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
+)
+
+// sweepInterval bounds how late a watch hears that a series fell silent, and
+// how long a series outlives its retention. KEDA ignores changes to inactive,
+// so seconds are soon enough.
+const sweepInterval = 5 * time.Second
+
+// Sweep frees the series that have had no sample for the retention and wakes
+// the watches of those that fell silent. Run calls it every few seconds.
+func (s *Store) Sweep() {
+	now := s.now()
+	mint := now - s.opts.Retention.Milliseconds()
+	lookback := s.opts.Lookback.Milliseconds()
+	touched := map[*Watch]struct{}{}
+	var idle, buf []*Series
+	for i := range s.stripes {
+		buf = s.stripes.snapshot(i, buf[:0])
+		for _, ser := range buf {
+			ser.mu.Lock()
+			switch {
+			case ser.idleLocked(mint):
+				idle = append(idle, ser)
+			case !ser.silent && ser.ring.n > 0 && !ser.ring.last().stale() && ser.overAtLocked(lookback) <= now:
+				ser.silent = true
+				for _, w := range ser.watches {
+					touched[w] = struct{}{}
+				}
+			}
+			ser.mu.Unlock()
+		}
+	}
+	if len(idle) > 0 {
+		s.free(idle, mint, touched)
+	}
+	for w := range touched {
+		if !w.dirty.Swap(true) {
+			w.wake()
+		}
+	}
+}
+
+func (s *Series) idleLocked(mint int64) bool {
+	return s.ring.n > 0 && s.ring.last().t < mint && s.arrived < mint
+}
+
+func (s *Store) free(idle []*Series, mint int64, touched map[*Watch]struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	refs := make(map[storage.SeriesRef]struct{}, len(idle))
+	affected := map[labels.Label]struct{}{}
+	for _, ser := range idle {
+		ser.mu.Lock()
+		gone := ser.idleLocked(mint) // it may have had a sample since
+		ser.freed = gone
+		ws := ser.watches
+		ser.mu.Unlock()
+		if !gone {
+			continue
+		}
+		for _, w := range ws {
+			touched[w] = struct{}{}
+		}
+		s.stripes.remove(ser)
+		refs[ser.ref] = struct{}{}
+		ser.lset.Range(func(l labels.Label) { affected[l] = struct{}{} })
+		name := ser.lset.Get(labels.MetricName)
+		s.names[name].series--
+		s.forgetNameLocked(name)
+		s.count--
+	}
+	s.postings.Delete(refs, affected)
+	s.metrics.freed.Add(float64(len(refs)))
+}
