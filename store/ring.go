@@ -103,8 +103,8 @@ func (r *ring) push(s sample, mint int64, limit int) (evicted bool) {
 	return evicted
 }
 
-// insert puts a sample that is older than the newest one in its place. It
-// reports false when a sample of the same time is there already or when the
+// insert puts a sample that is older than the newest one, but not older than
+// mint, in its place. It reports false when a sample of the same time is there already or when the
 // ring is full and the sample older than all it holds.
 func (r *ring) insert(s sample, mint int64, limit int) bool {
 	i := r.search(s.t)
@@ -117,11 +117,11 @@ func (r *ring) insert(s sample, mint int64, limit int) bool {
 		return false
 	}
 	r.push(newest, mint, limit) // makes room; oldest samples may have gone
-	i -= before + 1 - r.n
+	i = max(i-(before+1-r.n), 0)
 	for j := r.n - 1; j > i; j-- {
 		r.set(j, r.at(j-1))
 	}
-	r.set(max(i, 0), s)
+	r.set(i, s)
 	return true
 }
 

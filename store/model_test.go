@@ -1,0 +1,218 @@
+package store
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/require"
+)
+
+// naive is a store as one would write it on a napkin: every sample that was
+// ever accepted, in a slice, filtered when it is read. Times are ms.
+type naive struct {
+	retention, lookback int64
+	series              map[string]*naiveSeries
+}
+
+type naiveSample struct {
+	t int64
+	v float64
+}
+
+type naiveSeries struct {
+	samples  []naiveSample // ascending
+	arrived  int64
+	interval int64
+}
+
+func (n *naive) push(key string, now, at int64, v float64) {
+	future := at > now
+	at = min(at, now)
+	if at < now-n.retention {
+		return
+	}
+	ser := n.series[key]
+	if ser == nil {
+		n.series[key] = &naiveSeries{samples: []naiveSample{{at, v}}, arrived: now}
+		return
+	}
+	newest := ser.samples[len(ser.samples)-1]
+	i, taken := slices.BinarySearchFunc(ser.samples, at, func(p naiveSample, at int64) int { return int(p.t - at) })
+	switch {
+	case taken && future && at == newest.t:
+		ser.samples[i].v = v
+	case taken, at > newest.t && v == marker && newest.v == marker:
+	case at < newest.t:
+		ser.samples = slices.Insert(ser.samples, i, naiveSample{at, v})
+	default:
+		if over := max(n.over(ser), newest.t+1); over < at && newest.v != marker {
+			ser.samples = append(ser.samples, naiveSample{over, marker})
+		}
+		if gap := now - ser.arrived; gap > 0 {
+			gap = min(max(gap, at-newest.t), n.lookback)
+			ser.interval = max(gap, (3*ser.interval+gap)/4)
+			ser.arrived = now
+		}
+		ser.samples = append(ser.samples, naiveSample{at, v})
+	}
+}
+
+func (n *naive) over(ser *naiveSeries) int64 {
+	if ser.interval == 0 {
+		return ser.arrived + n.lookback
+	}
+	return ser.arrived + min(max(3*ser.interval, 10_000), n.lookback)
+}
+
+func (n *naive) sweep(now int64) {
+	for k, ser := range n.series {
+		if ser.samples[len(ser.samples)-1].t < now-n.retention && ser.arrived < now-n.retention {
+			delete(n.series, k)
+		}
+	}
+}
+
+func (n *naive) read(now int64) map[string][]pt {
+	out := map[string][]pt{}
+	for k, ser := range n.series {
+		var pts []pt
+		add := func(t int64, v float64) {
+			if t >= now-n.retention && t <= now {
+				pts = append(pts, pt{float64(t-epoch) / 1000, v})
+			}
+		}
+		for _, p := range ser.samples {
+			add(p.t, p.v)
+		}
+		if ser.samples[len(ser.samples)-1].v != marker {
+			add(n.over(ser), marker)
+		}
+		out[k] = pts
+	}
+	return out
+}
+
+// TestStoreAgreesWithNaiveModel drives both with the same random pushes (late,
+// early, twice, markers, pauses) and sweeps.
+func TestStoreAgreesWithNaiveModel(t *testing.T) {
+	const retention, lookback = 60_000, 40_000
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		s, c := newStore(t, Options{Retention: retention * time.Millisecond, Lookback: lookback * time.Millisecond})
+		model := &naive{retention: retention, lookback: lookback, series: map[string]*naiveSeries{}}
+		now := epoch
+		for range 300 {
+			now += []int64{0, 1, 1000, 5000, 5000, 5000, 30_000}[rnd.IntN(7)]
+			if rnd.IntN(40) == 0 {
+				now += int64(rnd.IntN(150_000))
+			}
+			c.ms.Store(now)
+			lset := series("m", "pod", fmt.Sprint(rnd.IntN(5)))
+			at := now - []int64{0, 0, 0, 0, 5000, 7500, 61_000, -10_000}[rnd.IntN(8)]
+			a := s.Appender()
+			if rnd.IntN(10) == 0 {
+				_, _ = a.End(lset, at)
+				if model.series[lset.String()] != nil {
+					model.push(lset.String(), now, at, marker)
+				}
+			} else {
+				v := float64(rnd.IntN(100))
+				_, _ = a.Append(lset, at, v)
+				model.push(lset.String(), now, at, v)
+			}
+			a.Commit()
+			if rnd.IntN(10) == 0 {
+				s.Sweep()
+				model.sweep(now)
+			}
+			until := float64(now-epoch) / 1000
+			require.Equal(t, model.read(now), read(t, s, "m", until-1000, until), "seed %d at %v", seed, until)
+		}
+	}
+}
+
+// TestConcurrentAppendQuerySweepWatch is for the race detector; what it asserts
+// besides is that nothing accepted is lost and nothing is left over.
+func TestConcurrentAppendQuerySweepWatch(t *testing.T) {
+	s := New(Options{Retention: time.Minute})
+	const writers, rounds, pods = 4, 200, 8
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	background := func(f func()) {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					f()
+				}
+			}
+		}()
+	}
+	background(s.Sweep)
+	background(func() { read(t, s, "m", -3600, 1e9) })
+	background(func() {
+		w, err := s.Watch([][]*labels.Matcher{sel("m", "writer", "1")})
+		if err == nil {
+			w.Arm()
+			_, _ = s.Presence(t.Context(), sel("m")...)
+			w.Close()
+		}
+	})
+	var writing sync.WaitGroup
+	for i := range writers {
+		writing.Add(1)
+		go func() {
+			defer writing.Done()
+			base := time.Now().UnixMilli() - rounds
+			for r := range rounds {
+				a := s.Appender()
+				for p := range pods {
+					lset := series("m", "writer", fmt.Sprint(i), "pod", fmt.Sprint(p))
+					if out, err := a.Append(lset, base+int64(r), float64(r)); err != nil || out != Stored {
+						t.Errorf("append: %v %v", out, err)
+					}
+				}
+				a.Commit()
+			}
+		}()
+	}
+	writing.Wait()
+	close(stop)
+	wg.Wait()
+	all := read(t, s, "m", -1e9, 1e9)
+	require.Len(t, all, writers*pods)
+	for _, pts := range all {
+		require.GreaterOrEqual(t, len(pts), rounds)
+	}
+	for i := range s.stripes {
+		for _, ser := range s.stripes[i].byRef {
+			require.Empty(t, ser.watches)
+		}
+	}
+}
+
+// TestFreedSeriesIsMadeAnew: an append that looked its series up just before
+// the sweeper took it out is not lost.
+func TestFreedSeriesIsMadeAnew(t *testing.T) {
+	s, c := newStore(t, Options{})
+	push(t, s, m, 0, 1)
+	ser := s.stripes.get(m.Hash(), m)
+	c.at(200)
+	s.Sweep()
+	a := s.Appender()
+	_, err := a.to(ser, sample{t: ms(200), v: 2}, false)
+	require.ErrorIs(t, err, errFreed)
+	_, err = a.Append(m, ms(200), 2)
+	require.NoError(t, err)
+	a.Commit()
+	require.Equal(t, []pt{{200, 2}}, one(t, s, 0, 200))
+}

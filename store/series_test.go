@@ -1,0 +1,258 @@
+package store
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/require"
+)
+
+func TestSamplesByTime(t *testing.T) {
+	s, c := newStore(t, Options{})
+	c.at(100)
+	require.Equal(t, Stored, push(t, s, m, 90, 1))
+	require.Equal(t, Stored, push(t, s, m, 100, 3))
+	require.Equal(t, Late, push(t, s, m, 95, 2), "a late sample takes its place and does not win")
+	require.Equal(t, Duplicate, push(t, s, m, 95, 7), "the first sample of a time stays")
+	require.Equal(t, Duplicate, push(t, s, m, 100, 7))
+	require.Equal(t, []pt{{90, 1}, {95, 2}, {100, 3}}, one(t, s, 0, 100))
+
+	c.at(101)
+	require.Equal(t, Future, push(t, s, m, 4000, 4), "a sample from the future is stored at its arrival")
+	require.Equal(t, Future, push(t, s, m, 4005, 5), "the later of two that arrive together wins")
+	require.Equal(t, []pt{{90, 1}, {95, 2}, {100, 3}, {101, 5}}, one(t, s, 0, 5000)[:4])
+}
+
+func TestSampleOlderThanRetentionIsRefusedAndMakesNoSeries(t *testing.T) {
+	s, c := newStore(t, Options{Retention: time.Minute})
+	c.at(100)
+	a := s.Appender()
+	defer a.Commit()
+	out, err := a.Append(m, ms(39.9), 1)
+	require.Equal(t, Refused, out)
+	require.ErrorIs(t, err, ErrTooOld)
+	require.ErrorContains(t, err, "1m0s")
+	require.Zero(t, s.SeriesCount())
+	_, err = a.Append(m, ms(40), 1)
+	require.NoError(t, err)
+}
+
+func TestSeriesIsOverAfterThreeMissedPushes(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		interval float64
+		over     float64 // seconds after the last push
+	}{
+		{"at least ten seconds", 1, 10},
+		{"three intervals", 7, 21},
+		{"at most the lookback", 55, 120},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s, c := newStore(t, Options{})
+			last := 0.0
+			for i := range 4 {
+				last = float64(i) * tc.interval
+				c.at(last)
+				push(t, s, m, last, 1)
+			}
+			c.at(last + 119)
+			pts := one(t, s, last, last+tc.over-0.001)
+			require.Equal(t, []pt{{last, 1}}, pts)
+			pts = one(t, s, last, last+tc.over)
+			require.Equal(t, []pt{{last, 1}, {last + tc.over, marker}}, pts)
+		})
+	}
+}
+
+func TestSingleSampleStandsForTheLookback(t *testing.T) {
+	s, c := newStore(t, Options{Lookback: time.Minute})
+	push(t, s, m, 0, 1)
+	c.at(100)
+	require.Equal(t, []pt{{0, 1}}, one(t, s, 0, 59.999))
+	require.Equal(t, []pt{{0, 1}, {60, marker}}, one(t, s, 0, 60))
+}
+
+func TestLaggingSenderIsAliveAsLongAsItPushes(t *testing.T) {
+	s, c := newStore(t, Options{})
+	for i := range 10 {
+		c.at(float64(60 + 5*i))
+		push(t, s, m, float64(5*i), 1) // a minute behind
+	}
+	require.Len(t, one(t, s, 0, 105), 10, "no marker while pushes arrive")
+	c.at(120)
+	require.Equal(t, pt{120, marker}, last(one(t, s, 0, 120)), "fifteen seconds after the last arrival")
+}
+
+// TestBatchesCountAsOnePush: a sender that scrapes every five seconds and sends
+// every minute misses nothing in between.
+func TestBatchesCountAsOnePush(t *testing.T) {
+	s, c := newStore(t, Options{Retention: 5 * time.Minute})
+	for batch := range 3 {
+		c.at(float64(60 * (batch + 1)))
+		a := s.Appender()
+		for i := range 12 {
+			_, err := a.Append(m, ms(float64(60*batch+5*i)), 1)
+			require.NoError(t, err)
+		}
+		a.Commit()
+	}
+	c.at(180 + 59)
+	require.NotEqual(t, float64(marker), last(one(t, s, 0, 239)).V)
+	c.at(180 + 180)
+	require.Equal(t, pt{360, marker}, last(one(t, s, 60, 360)))
+}
+
+// TestQueuedRequestsDoNotShortenTheRhythm: after an outage a sender flushes its
+// queue within milliseconds; its interval is still what its samples say.
+func TestQueuedRequestsDoNotShortenTheRhythm(t *testing.T) {
+	s, c := newStore(t, Options{Retention: 10 * time.Minute})
+	c.at(0)
+	push(t, s, m, 0, 1)
+	for i := range 8 {
+		c.at(300 + float64(i)/100)
+		push(t, s, m, float64(30*(i+1)), 1)
+	}
+	c.at(330)
+	require.NotEqual(t, float64(marker), last(one(t, s, 0, 330)).V)
+}
+
+func TestGapIsRememberedAsItWasAnswered(t *testing.T) {
+	s, c := newStore(t, Options{})
+	for _, at := range []float64{0, 5, 10} {
+		c.at(at)
+		push(t, s, m, at, 1)
+	}
+	c.at(50)
+	push(t, s, m, 50, 2)
+	require.Equal(t, []pt{{0, 1}, {5, 1}, {10, 1}, {25, marker}, {50, 2}}, one(t, s, 0, 50))
+}
+
+func TestStalenessMarkerEndsAndASampleResumes(t *testing.T) {
+	s, c := newStore(t, Options{})
+	push(t, s, m, 0, 1)
+	c.at(5)
+	a := s.Appender()
+	out, err := a.End(m, ms(5))
+	require.NoError(t, err)
+	require.Equal(t, Stored, out)
+	out, err = a.End(labels.FromStrings(labels.MetricName, "other"), ms(5))
+	require.NoError(t, err)
+	require.Equal(t, Dropped, out)
+	a.Commit()
+	require.Equal(t, 1, s.SeriesCount(), "a marker makes no series")
+	c.at(8)
+	a = s.Appender()
+	out, err = a.End(m, ms(8))
+	require.NoError(t, err)
+	require.Equal(t, Duplicate, out, "a series ends once")
+	a.Commit()
+	c.at(10)
+	push(t, s, m, 10, 2)
+	require.Equal(t, []pt{{0, 1}, {5, marker}, {10, 2}}, one(t, s, 0, 10))
+}
+
+func TestEndVariantsEndsBucketsOfThisHistogramOnly(t *testing.T) {
+	s, c := newStore(t, Options{})
+	name := labels.MetricName
+	mine := []labels.Labels{
+		labels.FromStrings(name, "m", "pod", "a", "le", "1"),
+		labels.FromStrings(name, "m", "pod", "a", "le", "+Inf"),
+	}
+	others := []labels.Labels{
+		labels.FromStrings(name, "m", "pod", "b", "le", "1"),
+		labels.FromStrings(name, "m", "pod", "a", "engine", "0", "le", "1"),
+		labels.FromStrings(name, "m", "pod", "a"),
+	}
+	for _, l := range append(mine, others...) {
+		push(t, s, l, 0, 1)
+	}
+	c.at(1)
+	a := s.Appender()
+	require.NoError(t, a.EndVariants(labels.FromStrings(name, "m", "pod", "a"), "le", ms(1)))
+	a.Commit()
+	all := read(t, s, "m", 0, 1)
+	for _, l := range mine {
+		require.Equal(t, []pt{{0, 1}, {1, marker}}, all[l.String()])
+	}
+	for _, l := range others {
+		require.Equal(t, []pt{{0, 1}}, all[l.String()])
+	}
+}
+
+func TestDeltasAreAddedUpOnce(t *testing.T) {
+	s, c := newStore(t, Options{})
+	add := func(at, v float64) Outcome {
+		a := s.Appender()
+		defer a.Commit()
+		out, err := a.Add(m, ms(at), v)
+		require.NoError(t, err)
+		return out
+	}
+	c.at(5)
+	require.Equal(t, Stored, add(5, 3))
+	c.at(10)
+	require.Equal(t, Stored, add(10, 4))
+	require.Equal(t, Dropped, add(10, 4), "a retry counts once")
+	require.Equal(t, Dropped, add(7, 4), "a late delta may have been counted")
+	c.at(15)
+	a := s.Appender()
+	_, err := a.End(m, ms(15))
+	require.NoError(t, err)
+	a.Commit()
+	c.at(20)
+	require.Equal(t, Stored, add(20, -1))
+	require.Equal(t, []pt{{5, 3}, {10, 7}, {15, marker}, {20, 6}}, one(t, s, 0, 20))
+}
+
+func TestHistogramDeltasAreAddedUp(t *testing.T) {
+	s, c := newStore(t, Options{})
+	h := func(n float64) *histogram.FloatHistogram {
+		return &histogram.FloatHistogram{
+			Schema: 0, Count: n, Sum: n,
+			PositiveSpans: []histogram.Span{{Offset: 0, Length: 1}}, PositiveBuckets: []float64{n},
+		}
+	}
+	for i, n := range []float64{2, 3} {
+		at := float64(5 * (i + 1))
+		c.at(at)
+		a := s.Appender()
+		_, err := a.AddHistogram(m, ms(at), h(n))
+		require.NoError(t, err)
+		a.Commit()
+	}
+	ser := s.stripes.get(m.Hash(), m)
+	require.InDelta(t, 5, ser.ring.last().hist.Count, 0)
+	require.Equal(t, []float64{5}, ser.ring.last().hist.PositiveBuckets)
+	require.InDelta(t, 2, ser.ring.at(0).hist.Count, 0, "what was stored before is not changed")
+}
+
+func TestCapGivesUpTheOldest(t *testing.T) {
+	s, c := newStore(t, Options{MaxSamplesPerSeries: 5})
+	for i := range 12 {
+		c.at(float64(i))
+		push(t, s, m, float64(i), float64(i))
+	}
+	require.Equal(t, []pt{{7, 7}, {8, 8}, {9, 9}, {10, 10}, {11, 11}}, one(t, s, 0, 11))
+}
+
+func TestRetentionHidesOlderSamples(t *testing.T) {
+	s, c := newStore(t, Options{Retention: 10 * time.Second})
+	for i := range 30 {
+		c.at(float64(i))
+		push(t, s, m, float64(i), float64(i))
+	}
+	pts := one(t, s, 0, 29)
+	require.Equal(t, pt{19, 19}, pts[0])
+	require.Len(t, pts, 11)
+}
+
+func TestNaNIsAValue(t *testing.T) {
+	s, _ := newStore(t, Options{})
+	push(t, s, m, 0, math.NaN())
+	require.True(t, math.IsNaN(one(t, s, 0, 0)[0].V))
+}
+
+func last(pts []pt) pt { return pts[len(pts)-1] }

@@ -1,0 +1,207 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/require"
+)
+
+func series(name string, kv ...string) labels.Labels {
+	return labels.FromStrings(append([]string{labels.MetricName, name}, kv...)...)
+}
+
+func TestLimitsRefuseNewSeriesOnly(t *testing.T) {
+	s, c := newStore(t, Options{MaxSeries: 3, MaxSeriesPerMetric: 2})
+	push(t, s, series("a", "pod", "1"), 0, 1)
+	push(t, s, series("a", "pod", "2"), 0, 1)
+	a := s.Appender()
+	out, err := a.Append(series("a", "pod", "3"), ms(0), 1)
+	require.Equal(t, Refused, out)
+	require.ErrorIs(t, err, ErrMetricLimit)
+	require.ErrorContains(t, err, "2 series of a")
+	_, err = a.Append(series("b"), ms(0), 1)
+	require.NoError(t, err)
+	_, err = a.Append(series("c"), ms(0), 1)
+	require.ErrorIs(t, err, ErrSeriesLimit)
+	c.at(1)
+	a.Commit()
+	require.Equal(t, Stored, push(t, s, series("a", "pod", "1"), 1, 2), "a known series goes on")
+
+	c.at(200)
+	s.Sweep()
+	require.Zero(t, s.SeriesCount())
+	require.Equal(t, Stored, push(t, s, series("c"), 200, 1), "freed series make room")
+	push(t, s, series("a", "pod", "3"), 200, 1)
+}
+
+func TestSweepFreesIdleSeriesAltogether(t *testing.T) {
+	s, c := newStore(t, Options{})
+	for i := range 100 {
+		push(t, s, series("m", "pod", fmt.Sprint(i)), 0, 1)
+	}
+	c.at(100)
+	push(t, s, series("m", "pod", "7"), 100, 1)
+	c.at(120)
+	s.Sweep()
+	require.Equal(t, 100, s.SeriesCount(), "freed only after the retention")
+	c.at(121)
+	s.Sweep()
+	require.Equal(t, 1, s.SeriesCount())
+	require.Len(t, read(t, s, "m", 0, 121), 1)
+	require.Equal(t, []string{"7"}, s.postings.LabelValues(context.Background(), "pod", nil))
+	held := 0
+	for i := range s.stripes {
+		held += len(s.stripes[i].byRef) + len(s.stripes[i].byHash)
+	}
+	require.Equal(t, 2, held, "nothing else holds on to a freed series")
+	c.at(300)
+	s.Sweep()
+	require.Empty(t, s.names)
+}
+
+func TestRunSweepsUntilDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{Retention: time.Minute})
+		a := s.Appender()
+		_, err := a.Append(m, time.Now().UnixMilli(), 1)
+		require.NoError(t, err)
+		a.Commit()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.Run(ctx) }()
+		time.Sleep(59 * time.Second)
+		require.Equal(t, 1, s.SeriesCount())
+		time.Sleep(time.Minute)
+		require.Zero(t, s.SeriesCount())
+		cancel()
+		require.NoError(t, <-done)
+	})
+}
+
+func TestSelectByEveryKindOfMatcher(t *testing.T) {
+	s, _ := newStore(t, Options{})
+	for _, l := range []labels.Labels{
+		series("m", "pod", "a", "zone", "x"),
+		series("m", "pod", "b", "zone", "y"),
+		series("m", "pod", "c"),
+		series("n", "pod", "a"),
+	} {
+		push(t, s, l, 0, 1)
+	}
+	eq, ne, re, nre := labels.MatchEqual, labels.MatchNotEqual, labels.MatchRegexp, labels.MatchNotRegexp
+	for _, tc := range []struct {
+		typ         labels.MatchType
+		name, value string
+		want        string
+	}{
+		{eq, "pod", "a", "a"},
+		{eq, "pod", "zz", ""},
+		{eq, "zone", "", "c"},
+		{ne, "zone", "", "ab"},
+		{ne, "zone", "x", "bc"},
+		{re, "pod", "a|b", "ab"},
+		{re, "pod", "[bc]", "bc"},
+		{re, "zone", "x|", "ac"},
+		{re, "zone", ".*", "abc"},
+		{re, "zone", ".+", "ab"},
+		{nre, "pod", "a|b", "c"},
+		{nre, "zone", "x", "bc"},
+		{nre, "zone", "", "ab"},
+	} {
+		ms := []*labels.Matcher{labels.MustNewMatcher(eq, labels.MetricName, "m"), labels.MustNewMatcher(tc.typ, tc.name, tc.value)}
+		found, err := s.find(context.Background(), ms...)
+		require.NoError(t, err)
+		got := ""
+		for _, ser := range found {
+			require.True(t, matchesAll(ser.lset, ms))
+			got += ser.lset.Get("pod")
+		}
+		require.Equal(t, tc.want, got, "%s", ms[1])
+	}
+	all, err := s.find(context.Background())
+	require.NoError(t, err)
+	require.Len(t, all, 4)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err = s.find(ctx, labels.MustNewMatcher(eq, "pod", "a"))
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestLabelNamesAndValues(t *testing.T) {
+	s, c := newStore(t, Options{})
+	push(t, s, series("m", "pod", "b"), 0, 1)
+	push(t, s, series("m", "pod", "a", "zone", "x"), 0, 1)
+	push(t, s, series("n", "other", "o"), 0, 1)
+	q, err := s.Querier(0, c.ms.Load())
+	require.NoError(t, err)
+	match := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "m")
+	values, _, err := q.LabelValues(t.Context(), "pod", nil, match)
+	require.NoError(t, err)
+	require.Equal(t, []string{"a", "b"}, values)
+	names, _, err := q.LabelNames(t.Context(), nil, match)
+	require.NoError(t, err)
+	require.Equal(t, []string{labels.MetricName, "pod", "zone"}, names)
+	require.NoError(t, q.Close())
+}
+
+func TestPresenceTellsEndedFromGone(t *testing.T) {
+	s, c := newStore(t, Options{})
+	match := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "m")
+	presence := func() Presence {
+		p, err := s.Presence(t.Context(), match)
+		require.NoError(t, err)
+		return p
+	}
+	require.Equal(t, Presence{}, presence())
+	for i := range 3 {
+		c.at(float64(5 * i))
+		for _, pod := range []string{"stays", "ends", "dies"} {
+			push(t, s, series("m", "pod", pod), float64(5*i), 1)
+		}
+	}
+	require.Equal(t, Presence{Live: 3}, presence())
+	c.at(15)
+	a := s.Appender()
+	_, err := a.End(series("m", "pod", "ends"), ms(15))
+	require.NoError(t, err)
+	a.Commit()
+	push(t, s, series("m", "pod", "stays"), 15, 1)
+	c.at(25)
+	require.Equal(t, Presence{Live: 1, Ended: 1, Gone: 1, GoneAt: ms(10)}, presence())
+}
+
+func TestMetricsCountEveryOutcomeUnderAName(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	s, c := newStore(t, Options{MaxSeries: 1, MaxSamplesPerSeries: 2, Registerer: reg})
+	c.at(10)
+	push(t, s, m, 10, 1)                       // stored
+	push(t, s, m, 9, 1)                        // late
+	push(t, s, m, 9, 1)                        // duplicate
+	c.at(11)                                   //
+	push(t, s, m, 99, 1)                       // future, evicts 9
+	a := s.Appender()                          //
+	_, err := a.Append(series("x"), ms(11), 1) // refused
+	require.Error(t, err)
+	_, err = a.Add(m, ms(3), 1) // dropped
+	require.NoError(t, err)
+	a.Commit()
+	for o := range outcomes {
+		require.InDelta(t, 1, testutil.ToFloat64(s.metrics.samples[o]), 0, o.String())
+	}
+	require.InDelta(t, 1, testutil.ToFloat64(s.metrics.evicted), 0)
+	require.InDelta(t, 1, testutil.ToFloat64(s.metrics.refusedTotal), 0)
+	require.InDelta(t, 1, testutil.ToFloat64(s.metrics.created), 0)
+	mfs, err := reg.Gather()
+	require.NoError(t, err)
+	problems, err := promlint.NewWithMetricFamilies(mfs).Lint()
+	require.NoError(t, err)
+	require.Empty(t, problems)
+}
