@@ -33,7 +33,9 @@ func (e *Engine) compile(text string, over OverTime) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	useStoredNames(expr)
+	if err := useStoredNames(expr); err != nil {
+		return nil, err
+	}
 	bare := isSelector(expr)
 	if expr, err = applyOverTime(expr, over, e.opts.Retention); err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ func parseAddOn(p parser.Parser, text string) (expr parser.Expr, ok bool) {
 	if m == nil {
 		return nil, false
 	}
-	matchers := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, storedName(m[1]))}
+	matchers := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, m[1])}
 	for _, part := range strings.Split(m[2], ",") {
 		if strings.TrimSpace(part) == "" {
 			continue // a comma at the end
@@ -35,7 +35,7 @@ func parseAddOn(p parser.Parser, text string) (expr parser.Expr, ok bool) {
 		if l == nil {
 			return nil, false
 		}
-		matchers = append(matchers, labels.MustNewMatcher(labels.MatchEqual, storedLabel(l[1]), l[2]+l[3]+l[4]))
+		matchers = append(matchers, labels.MustNewMatcher(labels.MatchEqual, l[1], l[2]+l[3]+l[4]))
 	}
 	// Through the parser once more, so that no half-made tree goes on.
 	canonical := (&parser.VectorSelector{LabelMatchers: matchers}).String()

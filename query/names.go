@@ -1,6 +1,7 @@
 package query
 
 import (
+	"errors"
 	"math"
 	"strconv"
 
@@ -16,26 +17,21 @@ var (
 	labelNamer  = otlptranslator.LabelNamer{}
 )
 
-// storedName returns a metric name as the store has it.
-func storedName(name string) string {
+// storedName returns a metric name as the store has it. A name of which the
+// escaping leaves nothing can't have been stored.
+func storedName(name string) (string, error) {
 	if isLegacy(name, true) {
-		return name
+		return name, nil
 	}
-	if s, err := metricNamer.Build(otlptranslator.Metric{Name: name}); err == nil {
-		return s
-	}
-	return name // can't have been stored either
+	return metricNamer.Build(otlptranslator.Metric{Name: name})
 }
 
 // storedLabel returns a label's name as the store has it.
-func storedLabel(name string) string {
+func storedLabel(name string) (string, error) {
 	if isLegacy(name, false) {
-		return name
+		return name, nil
 	}
-	if s, err := labelNamer.Build(name); err == nil {
-		return s
-	}
-	return name
+	return labelNamer.Build(name)
 }
 
 func isLegacy(name string, metric bool) bool {
@@ -50,46 +46,75 @@ func isLegacy(name string, metric bool) bool {
 }
 
 // useStoredNames rewrites the names in a query to the store's.
-func useStoredNames(expr parser.Expr) {
+func useStoredNames(expr parser.Expr) error {
+	var err error
 	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
 		switch e := n.(type) {
 		case *parser.VectorSelector:
-			e.Name = storedName(e.Name)
-			for i, m := range e.LabelMatchers {
-				e.LabelMatchers[i] = storedMatcher(m)
-			}
+			err = errors.Join(err, storedSelector(e))
 		case *parser.AggregateExpr:
-			storedLabels(e.Grouping)
+			err = errors.Join(err, storedLabels(e.Grouping))
 		case *parser.BinaryExpr:
 			if e.VectorMatching != nil {
-				storedLabels(e.VectorMatching.MatchingLabels)
-				storedLabels(e.VectorMatching.Include)
+				err = errors.Join(err, storedLabels(e.VectorMatching.MatchingLabels), storedLabels(e.VectorMatching.Include))
 			}
 		}
 		return nil
 	})
-}
-
-func storedLabels(names []string) {
-	for i, n := range names {
-		names[i] = storedLabel(n)
+	if err != nil {
+		return badf("a name in the query can't be the name of anything stored: %w", err)
 	}
+	return nil
 }
 
-func storedMatcher(m *labels.Matcher) *labels.Matcher {
+func storedSelector(vs *parser.VectorSelector) error {
+	vs.Name = ""
+	named := 0
+	for i, m := range vs.LabelMatchers {
+		m, err := storedMatcher(m)
+		if err != nil {
+			return err
+		}
+		vs.LabelMatchers[i] = m
+		if m.Name == labels.MetricName {
+			named++
+			if m.Type == labels.MatchEqual {
+				vs.Name = m.Value
+			}
+		}
+	}
+	if named > 1 {
+		vs.Name = "" // the printer would leave one of them out
+	}
+	return nil
+}
+
+func storedLabels(names []string) error {
+	for i, n := range names {
+		stored, err := storedLabel(n)
+		if err != nil {
+			return err
+		}
+		names[i] = stored
+	}
+	return nil
+}
+
+func storedMatcher(m *labels.Matcher) (*labels.Matcher, error) {
 	equality := m.Type == labels.MatchEqual || m.Type == labels.MatchNotEqual
-	name, value := storedLabel(m.Name), m.Value
+	value := m.Value
+	name, err := storedLabel(m.Name)
 	switch {
-	case !equality:
-	case name == labels.MetricName:
-		value = storedName(value)
+	case err != nil || !equality:
+	case name == labels.MetricName && value != "":
+		value, err = storedName(value)
 	case name == "le" || name == "quantile":
 		value = storedBound(value)
 	}
-	if name == m.Name && value == m.Value {
-		return m
+	if err != nil || name == m.Name && value == m.Value {
+		return m, err
 	}
-	return labels.MustNewMatcher(m.Type, name, value)
+	return labels.NewMatcher(m.Type, name, value)
 }
 
 // storedBound writes a bucket's bound as the receiver does: le="1.0", which is
