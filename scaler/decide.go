@@ -132,9 +132,10 @@ func held(c cause, why error) answer {
 	return answer{cause: c, err: fmt.Errorf("%w: %w", ErrHeld, why)}
 }
 
-// after returns what to remember of an answer. One that holds changes nothing.
+// after returns what to remember of an answer. One that holds changes nothing,
+// nor does one that onMissing put in the data's place.
 func (m memory) after(a answer) memory {
-	if a.err != nil {
+	if a.err != nil || a.cause == causeOnMissing {
 		return m
 	}
 	return memory{known: true, active: a.active}

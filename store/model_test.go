@@ -55,7 +55,10 @@ func (n *naive) push(key string, now, at int64, v float64) {
 		}
 		if gap := now - ser.arrived; gap > 0 {
 			gap = min(max(gap, at-newest.t), n.lookback)
-			ser.interval = max(gap, (3*ser.interval+gap)/4)
+			if ser.interval > 0 && n.over(ser) <= now {
+				gap = min(gap, 2*ser.interval)
+			}
+			ser.interval = max(gap, (ser.interval+gap)/2)
 			ser.arrived = now
 		}
 		ser.samples = append(ser.samples, naiveSample{at, v})

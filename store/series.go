@@ -46,8 +46,11 @@ func (s *Series) overAtLocked(lookback int64) int64 {
 }
 
 // arriveLocked notes that a sample with time t arrived at now, the previous
-// one having had time prev. The interval rises at once and falls slowly: an
-// early end is a wrong answer, a late one only a late one.
+// one having had time prev. The interval rises at once and falls by halves: an
+// early end is a wrong answer, a late one only a late one. A gap so long that
+// the series was over is more likely an outage than its new rhythm, so the
+// interval at most doubles then; a sender that did slow down is caught up with
+// in a few pushes.
 func (s *Series) arriveLocked(now, t, prev, lookback int64) {
 	gap := now - s.arrived
 	if gap <= 0 {
@@ -56,7 +59,11 @@ func (s *Series) arriveLocked(now, t, prev, lookback int64) {
 	// Requests that a sender had queued arrive at once, but their samples still
 	// show the rhythm.
 	gap = min(max(gap, t-prev), lookback)
-	s.interval = uint32(max(gap, (3*int64(s.interval)+gap)/4)) //nolint:gosec // bounded by the lookback
+	interval := int64(s.interval)
+	if interval > 0 && s.overAtLocked(lookback) <= now {
+		gap = min(gap, 2*interval)
+	}
+	s.interval = uint32(max(gap, (interval+gap)/2)) //nolint:gosec // bounded by the lookback
 	s.arrived = now
 }
 

@@ -119,6 +119,27 @@ func TestQueuedRequestsDoNotShortenTheRhythm(t *testing.T) {
 	require.NotEqual(t, float64(marker), last(one(t, s, 0, 330)).V)
 }
 
+// TestOutageIsNoRhythm: after a minute's outage a pod that dies is not kept for
+// three minutes, but a sender that really slowed down is soon believed.
+func TestOutageIsNoRhythm(t *testing.T) {
+	s, c := newStore(t, Options{Retention: 10 * time.Minute})
+	at := 0.0
+	for _, gap := range []float64{0, 5, 5, 5, 60, 5, 5, 5} {
+		at += gap
+		c.at(at)
+		push(t, s, m, at, 1)
+	}
+	c.at(at + 300)
+	require.Equal(t, []pt{{at, 1}, {at + 16.875, marker}}, one(t, s, at, at+300))
+	for range 5 {
+		at += 60
+		c.at(at)
+		push(t, s, m, at, 1)
+	}
+	c.at(at + 300)
+	require.Equal(t, []pt{{at, 1}, {at + 180, marker}}, one(t, s, at, at+300))
+}
+
 func TestGapIsRememberedAsItWasAnswered(t *testing.T) {
 	s, c := newStore(t, Options{})
 	for _, at := range []float64{0, 5, 10} {

@@ -1,0 +1,101 @@
+package scaler
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/query"
+)
+
+// TestEveryBranchOfTheDecision is the table of what is said when; activation 2.
+func TestEveryBranchOfTheDecision(t *testing.T) {
+	empty := func(r query.Reason) error {
+		return fmt.Errorf("wrapped: %w", &query.EmptyError{Query: "sum(x)", Reason: r})
+	}
+	was := func(active bool) memory { return memory{known: true, active: active} }
+	before := func(v float64) func(*query.EmptyError) (float64, bool) {
+		return func(*query.EmptyError) (float64, bool) { return v, true }
+	}
+	cannotTell := func(*query.EmptyError) (float64, bool) { return 99, false }
+	boom := errors.New("boom")
+
+	for _, tc := range []struct {
+		name    string
+		value   float64
+		err     error
+		missing Missing
+		warming bool
+		memory  memory
+		before  func(*query.EmptyError) (float64, bool)
+
+		want   float64
+		active bool
+		cause  cause
+		held   bool
+	}{
+		{name: "a value above the activation target", value: 3, want: 3, active: true, cause: causeValue},
+		{name: "a value at the activation target", value: 2, want: 2, cause: causeValue},
+		{name: "a negative value", value: -1, want: -1, cause: causeValue},
+		{name: "a value while warming up", value: 3, warming: true, want: 3, active: true, cause: causeValue},
+		{name: "no finite number", err: fmt.Errorf("x: %w", query.ErrNotOneNumber), cause: causeFailed},
+		{name: "no evaluation", err: boom, missing: Missing{Policy: Zero}, cause: causeFailed},
+
+		{name: "warming up: never seen", err: empty(query.NeverSeen), warming: true, cause: causeWarming, held: true},
+		{name: "warming up: filtered", err: empty(query.Filtered), warming: true, cause: causeWarming, held: true},
+		{name: "warming up: ended", err: empty(query.Ended), warming: true, cause: causeWarming, held: true},
+		{name: "warming up: gone", err: empty(query.Gone), warming: true, cause: causeWarming, held: true},
+		{name: "warming up: too few", err: empty(query.TooFew), warming: true, cause: causeWarming, held: true},
+
+		{name: "filtered", err: empty(query.Filtered), memory: was(true), cause: causeFiltered},
+		{name: "filtered is not missing", err: empty(query.Filtered), missing: Missing{Policy: Error}, cause: causeFiltered},
+		{name: "filtered is no occasion for a value", err: empty(query.Filtered), missing: Missing{Value, 9}, cause: causeFiltered},
+		{name: "ended by the senders", err: empty(query.Ended), memory: was(true), cause: causeEnded},
+		{name: "never seen, nothing known", err: empty(query.NeverSeen), cause: causeNeverSeen},
+		{name: "freed after it was idle", err: empty(query.NeverSeen), memory: was(false), cause: causeNeverSeen},
+		{name: "freed after it was busy", err: empty(query.NeverSeen), memory: was(true), cause: causeGone, held: true},
+		{name: "gone when busy", err: empty(query.Gone), before: before(3), cause: causeGone, held: true},
+		{name: "gone when busy, whatever was asked before", err: empty(query.Gone), memory: was(false), before: before(3), cause: causeGone, held: true},
+		{name: "gone when idle", err: empty(query.Gone), memory: was(true), before: before(2), cause: causeIdle},
+		{name: "gone, can't tell, was busy", err: empty(query.Gone), memory: was(true), before: cannotTell, cause: causeGone, held: true},
+		{name: "gone, can't tell, was idle", err: empty(query.Gone), memory: was(false), before: cannotTell, cause: causeIdle},
+		{name: "gone, can't tell, nothing known", err: empty(query.Gone), before: cannotTell, cause: causeGone, held: true},
+		{name: "too few samples", err: empty(query.TooFew), memory: was(false), cause: causeTooFew, held: true},
+
+		{name: "onMissing: zero, gone when busy", err: empty(query.Gone), missing: Missing{Policy: Zero}, before: before(3), cause: causeOnMissing},
+		{name: "onMissing: zero, warming up", err: empty(query.NeverSeen), missing: Missing{Policy: Zero}, warming: true, cause: causeOnMissing},
+		{name: "onMissing: error, never seen", err: empty(query.NeverSeen), missing: Missing{Policy: Error}, cause: causeOnMissing, held: true},
+		{name: "onMissing: error, ended", err: empty(query.Ended), missing: Missing{Policy: Error}, cause: causeOnMissing, held: true},
+		{name: "onMissing: value, active", err: empty(query.NeverSeen), missing: Missing{Value, 3}, want: 3, active: true, cause: causeOnMissing},
+		{name: "onMissing: value, not active", err: empty(query.NeverSeen), missing: Missing{Value, 1}, want: 1, cause: causeOnMissing},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			a := decide(situation{
+				trigger: &trigger{activation: 2, missing: tc.missing},
+				value:   tc.value, err: tc.err, warming: tc.warming, memory: tc.memory, before: tc.before,
+			})
+			require.Equal(t, tc.cause, a.cause)
+			if tc.cause == causeFailed {
+				require.ErrorIs(t, a.err, tc.err)
+				require.NotErrorIs(t, a.err, ErrHeld)
+				return
+			}
+			if tc.held {
+				require.ErrorIs(t, a.err, ErrHeld)
+				require.ErrorContains(t, a.err, "sum(x)")
+				require.Equal(t, tc.memory, tc.memory.after(a), "holding changes nothing")
+				return
+			}
+			require.NoError(t, a.err)
+			require.InDelta(t, tc.want, a.value, 0)
+			require.Equal(t, tc.active, a.active)
+			if tc.cause == causeOnMissing {
+				require.Equal(t, tc.memory, tc.memory.after(a), "what onMissing says tells nothing about the load")
+				return
+			}
+			require.Equal(t, memory{known: true, active: tc.active}, tc.memory.after(a))
+		})
+	}
+}
