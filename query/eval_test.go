@@ -225,3 +225,35 @@ func TestEmptyErrorIsFoundBehindWrapping(t *testing.T) {
 	require.NotErrorIs(t, err, ErrNotOneNumber)
 	require.True(t, errors.As(err, new(*EmptyError)))
 }
+
+// TestEvaluationDoesNotChangeStoredHistograms: the engine adds histograms up in
+// place.
+func TestEvaluationDoesNotChangeStoredHistograms(t *testing.T) {
+	f := newFixture(t)
+	for i := range 3 {
+		f.wait(5 * time.Second)
+		a := f.store.Appender()
+		for _, pod := range []string{"a", "b"} {
+			_, err := a.AppendHistogram(labels.FromStrings(labels.MetricName, "h", "pod", pod), f.ms.Load(), &histogram.FloatHistogram{
+				Count: float64(10 * i), Sum: float64(20 * i),
+				PositiveSpans: []histogram.Span{{Length: 1}}, PositiveBuckets: []float64{float64(10 * i)},
+			})
+			require.NoError(t, err)
+		}
+		a.Commit()
+	}
+	for range 3 {
+		for text, want := range map[string]float64{
+			`histogram_count(sum(h))`:                            40,
+			`histogram_avg(sum(increase(h[10s])))`:               2,
+			`histogram_count(sum(h + h))`:                        80,
+			`histogram_count(sum(rate(h[10s]))) * 10`:            40,
+			`histogram_quantile(1, sum(h)) > bool 0`:             1,
+			`histogram_sum(sum(sum_over_time(h[15s]))) / 2 / 10`: 6,
+		} {
+			v, err := f.eval(text, LastOne)
+			require.NoError(t, err, text)
+			require.InDelta(t, want, v, 1e-9, text)
+		}
+	}
+}

@@ -1,63 +1,58 @@
 package store
 
 import (
-	"sort"
-
 	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"github.com/prometheus/prometheus/tsdb/chunks"
 )
 
-// iterator implements chunkenc.Iterator over a copy of a series' samples.
+// iterator is Prometheus' own over a copy of a series' samples. The copy's
+// room is used again when a caller hands the iterator back.
 type iterator struct {
-	samples []sample
-	i       int
+	chunkenc.Iterator
+	samples copied
 }
 
-func (it *iterator) reset(samples []sample) { it.samples, it.i = samples, -1 }
+func newIterator() *iterator {
+	it := &iterator{}
+	it.Iterator = storage.NewListSeriesIterator(&it.samples)
+	return it
+}
 
-func (it *iterator) kind() chunkenc.ValueType {
-	switch {
-	case it.i >= len(it.samples):
-		return chunkenc.ValNone
-	case it.samples[it.i].hist != nil:
+func (it *iterator) reset(samples []sample) {
+	it.samples = samples
+	it.Iterator.(interface{ Reset(storage.Samples) }).Reset(&it.samples)
+}
+
+// copied implements storage.Samples.
+type copied []sample
+
+func (c *copied) Get(i int) chunks.Sample { return &(*c)[i] }
+func (c *copied) Len() int                { return len(*c) }
+
+// What follows makes sample a chunks.Sample.
+
+func (s *sample) T() int64                { return s.t }
+func (s *sample) ST() int64               { return 0 }
+func (s *sample) F() float64              { return s.v }
+func (s *sample) H() *histogram.Histogram { return nil }
+
+// FH copies: the engine reckons in place with what it gets.
+func (s *sample) FH() *histogram.FloatHistogram {
+	if s.hist == nil {
+		return nil
+	}
+	return s.hist.Copy()
+}
+
+func (s *sample) Type() chunkenc.ValueType {
+	if s.hist != nil {
 		return chunkenc.ValFloatHistogram
-	default:
-		return chunkenc.ValFloat
 	}
+	return chunkenc.ValFloat
 }
 
-func (it *iterator) Next() chunkenc.ValueType {
-	if it.i < len(it.samples) {
-		it.i++
-	}
-	return it.kind()
+func (s *sample) Copy() chunks.Sample {
+	return &sample{t: s.t, v: s.v, hist: s.FH()}
 }
-
-func (it *iterator) Seek(t int64) chunkenc.ValueType {
-	from := max(it.i, 0)
-	it.i = from + sort.Search(len(it.samples)-from, func(i int) bool { return it.samples[from+i].t >= t })
-	return it.kind()
-}
-
-func (it *iterator) At() (int64, float64) {
-	s := it.samples[it.i]
-	return s.t, s.v
-}
-
-// AtHistogram is never called: the store holds float histograms only, and says so.
-func (it *iterator) AtHistogram(*histogram.Histogram) (int64, *histogram.Histogram) {
-	panic("store: AtHistogram called on a float histogram")
-}
-
-func (it *iterator) AtFloatHistogram(h *histogram.FloatHistogram) (int64, *histogram.FloatHistogram) {
-	s := it.samples[it.i]
-	if h == nil {
-		return s.t, s.hist.Copy()
-	}
-	s.hist.CopyTo(h)
-	return s.t, h
-}
-
-func (it *iterator) AtT() int64  { return it.samples[it.i].t }
-func (it *iterator) AtST() int64 { return 0 }
-func (it *iterator) Err() error  { return nil }

@@ -95,7 +95,7 @@ func (v view) Labels() labels.Labels { return v.ser.lset }
 func (v view) Iterator(it chunkenc.Iterator) chunkenc.Iterator {
 	own, ok := it.(*iterator)
 	if !ok {
-		own = &iterator{}
+		own = newIterator()
 	}
 	own.reset(v.ser.copySamples(own.samples[:0], v.q.mint, v.q.maxt, v.q.s.opts.Lookback.Milliseconds()))
 	return own
