@@ -163,6 +163,10 @@ func (s *Server) lookup(ref *pb.ScaledObjectRef) (*question, error) {
 func (s *Server) ask(ctx context.Context, q *question) answer {
 	now := s.opts.Now()
 	v, err := q.plan.Eval(ctx, now)
+	if ctx.Err() != nil {
+		// The caller is gone; what the engine says then tells nothing about the data.
+		return answer{err: context.Cause(ctx)}
+	}
 	a := q.state.decide(situation{
 		trigger: q.trigger,
 		value:   v,
@@ -178,18 +182,22 @@ func (s *Server) ask(ctx context.Context, q *question) answer {
 }
 
 func (s *Server) logChange(q *question, was, is cause, a answer) {
-	attrs := []any{"scaledobject", q.object, "query", q.plan.String(), "cause", string(is), "before", string(was)}
+	attrs := []any{"scaledobject", q.object, "cause", string(is), "before", string(was)}
 	if a.err != nil {
-		s.opts.Logger.Warn("holding", append(attrs, "error", a.err)...)
+		s.opts.Logger.Warn("holding", append(attrs, "error", a.err)...) // which names the query
 		return
 	}
-	s.opts.Logger.Info("answering", append(attrs, "value", a.value, "active", a.active)...)
+	s.opts.Logger.Info("answering", append(attrs, "value", a.value, "active", a.active, "query", q.plan.String())...)
 }
 
 // status makes a gRPC error of one of ours, naming the ScaledObject.
 func (q *question) status(err error) error {
 	code := codes.Internal
 	switch {
+	case errors.Is(err, context.Canceled):
+		code = codes.Canceled
+	case errors.Is(err, context.DeadlineExceeded):
+		code = codes.DeadlineExceeded
 	case errors.Is(err, ErrTrigger):
 		code = codes.InvalidArgument
 	case errors.Is(err, ErrHeld):

@@ -328,6 +328,19 @@ func TestScaledObjectsDoNotShareMemory(t *testing.T) {
 	require.False(t, a.GetResult())
 }
 
+// TestCallerThatIsGoneChangesNothing: KEDA's restart cuts calls off.
+func TestCallerThatIsGoneChangesNothing(t *testing.T) {
+	r := newRig(t, Options{})
+	r.push("a", 5)
+	r.require(kserve, 5, true)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := r.server.IsActive(ctx, ref(kserve))
+	require.Equal(t, codes.Canceled, status.Code(err))
+	require.Zero(t, r.logs.count("msg=holding"))
+	require.InDelta(t, 0, testutil.ToFloat64(r.server.metrics.answers[causeFailed]), 0)
+}
+
 func TestChangesAreLoggedOnceAndAnswersCounted(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	r := newRig(t, Options{Registerer: reg})
