@@ -167,6 +167,20 @@ func TestWhyEmpty(t *testing.T) {
 			require.InDelta(t, 1, v, 0, "the value up to which they were there")
 		}
 	})
+	t.Run("gone at different times", func(t *testing.T) {
+		f := newFixture(t)
+		f.load(`
+			x 1 1 1 _ _ _ _ _ _
+			y 2 2 2 2 2 _ _ _ _
+		`)
+		for _, text := range []string{`sum(x) + sum(y)`, `sum(y) + sum(x)`} {
+			e := reason(f, text)
+			v, err := f.plan(text, LastOne).Eval(t.Context(), e.GoneAt)
+			require.NoError(t, err)
+			require.InDelta(t, 3, v, 0, "when both were there")
+			require.Equal(t, f.now().Add(-30*time.Second).UnixMilli(), e.GoneAt.UnixMilli())
+		}
+	})
 	t.Run("filtered", func(t *testing.T) {
 		f := newFixture(t)
 		f.load(`x 1 1`)

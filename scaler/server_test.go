@@ -328,6 +328,18 @@ func TestScaledObjectsDoNotShareMemory(t *testing.T) {
 	require.False(t, a.GetResult())
 }
 
+func TestTriggersOfOneScaledObjectDoNotShareMemory(t *testing.T) {
+	r := newRig(t, Options{})
+	lazy := with(kserve, "activationTargetValue", "10")
+	r.push("a", 5)
+	r.require(kserve, 5, true)
+	r.require(lazy, 5, false)
+	r.wait(10 * time.Minute)
+	r.store.Sweep()
+	r.requireHeld(kserve, "")
+	r.require(lazy, 0, false)
+}
+
 // TestCallerThatIsGoneChangesNothing: KEDA's restart cuts calls off.
 func TestCallerThatIsGoneChangesNothing(t *testing.T) {
 	r := newRig(t, Options{})

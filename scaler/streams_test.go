@@ -99,16 +99,25 @@ func TestStreamHeedsTheActivationTarget(t *testing.T) {
 	require.Empty(t, s.got)
 }
 
-func TestStreamSurvivesWhatHoldsThePoll(t *testing.T) {
+// TestStreamSaysNothingWhileHeld: holding is not a change, nor is its end.
+func TestStreamSaysNothingWhileHeld(t *testing.T) {
 	r := newRig(t, Options{})
 	r.push("a", 5)
 	s := r.stream(kserve)
 	require.True(t, s.next())
-	r.wait(time.Minute * 10)
-	r.store.Sweep() // the series fell silent and was freed: held, nothing is sent
-	r.requireHeld(kserve, "")
+	heard := testutil.ToFloat64(r.server.metrics.answers[causeGone])
+	r.wait(10 * time.Minute)
+	r.store.Sweep() // the series is freed
+	require.Eventually(t, func() bool { return testutil.ToFloat64(r.server.metrics.answers[causeGone]) > heard }, patience, time.Millisecond)
+	heard = testutil.ToFloat64(r.server.metrics.answers[causeValue])
+	r.push("a", 7)
+	require.Eventually(t, func() bool { return testutil.ToFloat64(r.server.metrics.answers[causeValue]) > heard }, patience, time.Millisecond)
+	r.wait(time.Second)
 	r.push("a", 0)
-	require.False(t, s.next(), "had holding sent a message, it would have come first")
+	require.False(t, s.next())
+	r.server.Stop()
+	require.ErrorIs(t, s.ended(), io.EOF)
+	require.Empty(t, s.got)
 }
 
 func TestStreamHearsGracefulEnd(t *testing.T) {

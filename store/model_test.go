@@ -203,6 +203,19 @@ func TestConcurrentAppendQuerySweepWatch(t *testing.T) {
 	}
 }
 
+// TestSweepSparesSeriesThatCameBack: between finding an idle series and taking
+// it out, a sample may come.
+func TestSweepSparesSeriesThatCameBack(t *testing.T) {
+	s, c := newStore(t, Options{})
+	push(t, s, m, 0, 1)
+	idle := s.stripes.get(m.Hash(), m)
+	c.at(200)
+	push(t, s, m, 200, 2)
+	s.free([]*Series{idle}, ms(80), map[*Watch]struct{}{})
+	require.Equal(t, 1, s.SeriesCount())
+	require.Equal(t, pt{200, 2}, last(one(t, s, 0, 200)))
+}
+
 // TestFreedSeriesIsMadeAnew: an append that looked its series up just before
 // the sweeper took it out is not lost.
 func TestFreedSeriesIsMadeAnew(t *testing.T) {

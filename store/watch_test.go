@@ -95,7 +95,12 @@ func TestWatchHearsOfSilenceAndOfFreeing(t *testing.T) {
 	require.True(t, woken(w), "fell silent")
 	s.Sweep()
 	require.False(t, woken(w), "silence is told once")
-	c.at(131)
+	push(t, s, m, 24, 1)
+	require.True(t, woken(w))
+	c.at(100)
+	s.Sweep()
+	require.True(t, woken(w), "fell silent again")
+	c.at(146)
 	s.Sweep()
 	require.True(t, woken(w), "freed")
 }
