@@ -31,5 +31,5 @@ func TestParseLogLineReadsWhatSlogWrites(t *testing.T) {
 	delete(fields, "time")
 	assert.Equal(t, map[string]string{
 		"level": "ERROR", "msg": "it broke", "server": "keda-grpc", "err": `open "x": no=such file`,
-	}, map[string]string(fields))
+	}, fields)
 }

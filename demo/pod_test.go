@@ -46,7 +46,7 @@ func serveGRPC(t *testing.T, register func(*grpc.Server)) (address string) {
 	require.NoError(t, err)
 	server := grpc.NewServer()
 	register(server)
-	go server.Serve(listener)
+	go func() { _ = server.Serve(listener) }() // ends with Stop
 	t.Cleanup(server.Stop)
 	return listener.Addr().String()
 }

@@ -113,7 +113,8 @@ func play(ctx context.Context, o options, svc *service, screen *screen) error {
 		if age, ok := pods.sampleAge(time.Now()); ok {
 			f.sampleAge = age
 		}
-		if f.reading, f.hold = client.poll(ctx); ctx.Err() != nil {
+		f.reading, f.hold = client.poll(ctx)
+		if ctx.Err() != nil {
 			return nil
 		}
 		if f.hold == nil {

@@ -5,17 +5,14 @@ import (
 	"math"
 	"strconv"
 
-	"github.com/prometheus/otlptranslator"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/naming"
 )
 
-// The store holds names as the receiver escapes them; the same escaping makes
-// http.server.duration, in whatever form it is written, find its series.
-var (
-	metricNamer = otlptranslator.NewMetricNamer("", otlptranslator.UnderscoreEscapingWithoutSuffixes)
-	labelNamer  = otlptranslator.LabelNamer{}
-)
+// The store holds names as package naming makes them. Looked up the same way,
+// http.server.duration finds its series in whatever form it is written.
 
 // storedName returns a metric name as the store has it. A name of which the
 // escaping leaves nothing can't have been stored.
@@ -23,7 +20,7 @@ func storedName(name string) (string, error) {
 	if isLegacy(name, true) {
 		return name, nil
 	}
-	return metricNamer.Build(otlptranslator.Metric{Name: name})
+	return naming.Metric(name)
 }
 
 // storedLabel returns a label's name as the store has it.
@@ -31,7 +28,7 @@ func storedLabel(name string) (string, error) {
 	if isLegacy(name, false) {
 		return name, nil
 	}
-	return labelNamer.Build(name)
+	return naming.Label(name)
 }
 
 func isLegacy(name string, metric bool) bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"math"
 	"net"
 	"strings"
 	"sync"
@@ -22,7 +23,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
-	"math"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"

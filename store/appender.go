@@ -1,8 +1,10 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/prometheus/prometheus/model/histogram"
@@ -86,7 +88,7 @@ func (a *Appender) EndVariants(lset labels.Labels, label string, t int64) error 
 		ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, l.Name, l.Value))
 	})
 	ms = append(ms, labels.MustNewMatcher(labels.MatchNotEqual, label, ""))
-	found, err := a.s.find(nil, ms...)
+	found, err := a.s.find(context.Background(), ms...)
 	if err != nil {
 		return err
 	}
@@ -145,8 +147,9 @@ var errFreed = errors.New("series was freed")
 
 // to appends to a known series. After errFreed nothing was stored.
 func (a *Appender) to(ser *Series, in sample, delta bool) (Outcome, error) {
-	future := in.t > a.now
-	if future {
+	var ahead uint32
+	if in.t > a.now {
+		ahead = uint32(min(in.t-a.now, math.MaxUint32)) //nolint:gosec // bounded right here
 		in.t = a.now
 	}
 	if in.t < a.now-a.s.opts.Retention.Milliseconds() {
@@ -159,11 +162,11 @@ func (a *Appender) to(ser *Series, in sample, delta bool) (Outcome, error) {
 	}
 	if delta {
 		var ok bool
-		if in, ok = ser.addLocked(in, future); !ok {
+		if in, ok = ser.addLocked(in, ahead); !ok {
 			return Dropped, nil
 		}
 	}
-	out, evicted := ser.appendLocked(&a.s.opts, a.now, in, future)
+	out, evicted := ser.appendLocked(&a.s.opts, a.now, in, ahead)
 	if evicted {
 		a.evicted++
 	}

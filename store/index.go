@@ -11,9 +11,6 @@ import (
 // find returns the series that match all the matchers, in the order in which
 // they were made.
 func (s *Store) find(ctx context.Context, ms ...*labels.Matcher) ([]*Series, error) {
-	if ctx == nil {
-		ctx = context.Background()
-	}
 	p, err := s.postingsFor(ctx, ms)
 	if err != nil {
 		return nil, err

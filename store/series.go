@@ -29,6 +29,7 @@ type Series struct {
 	ring     ring
 	arrived  int64    // when the newest sample arrived, ms
 	interval uint32   // push interval in ms as seen so far; 0 while unknown
+	ahead    uint32   // how far, in ms, the newest sample's own time lay in the future
 	freed    bool     // taken out of the store; an append must look the series up again
 	silent   bool     // the sweeper has told the watches that it fell silent
 	watches  []*Watch // replaced, never changed in place
@@ -67,16 +68,23 @@ func (s *Series) arriveLocked(now, t, prev, lookback int64) {
 	s.arrived = now
 }
 
-// appendLocked stores one sample and says what became of it.
-func (s *Series) appendLocked(o *Options, now int64, in sample, future bool) (Outcome, bool) {
+// appendLocked stores one sample and says what became of it. A sample from the
+// future comes with the time of its arrival; ahead is by how much it was moved.
+func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32) (Outcome, bool) {
 	mint := now - o.Retention.Milliseconds()
 	lookback := o.Lookback.Milliseconds()
 	limit := o.MaxSamplesPerSeries
 	if s.ring.n == 0 {
-		s.arrived = now
-		return outcomeOf(future), s.ring.push(in, mint, limit)
+		s.arrived, s.ahead = now, ahead
+		return outcomeOf(ahead), s.ring.push(in, mint, limit)
 	}
 	last := s.ring.last()
+	if s.repeatsLocked(in.t, ahead) {
+		return Duplicate, false
+	}
+	if in.t == last.t && in.stale() {
+		in.t++ // the series ended with this sample; both are kept
+	}
 	switch {
 	case in.t > last.t:
 		if in.stale() && last.stale() {
@@ -88,9 +96,11 @@ func (s *Series) appendLocked(o *Options, now int64, in sample, future bool) (Ou
 			evicted = s.ring.push(sample{t: over, v: staleNaN}, mint, limit)
 		}
 		s.arriveLocked(now, in.t, last.t, lookback)
-		return outcomeOf(future), s.ring.push(in, mint, limit) || evicted
-	case in.t == last.t && future:
+		s.ahead = ahead
+		return outcomeOf(ahead), s.ring.push(in, mint, limit) || evicted
+	case in.t == last.t && ahead > 0:
 		// Both were moved to the time of their arrival; the later one is newer.
+		s.ahead = ahead
 		s.ring.set(s.ring.n-1, in)
 		return Future, false
 	case in.t == last.t:
@@ -103,8 +113,14 @@ func (s *Series) appendLocked(o *Options, now int64, in sample, future bool) (Ou
 	}
 }
 
-func outcomeOf(future bool) Outcome {
-	if future {
+// repeatsLocked tells whether a sample that was moved to t is the newest one
+// sent once more: its own time is the same.
+func (s *Series) repeatsLocked(t int64, ahead uint32) bool {
+	return ahead > 0 && s.ahead > 0 && t+int64(ahead) == s.ring.last().t+int64(s.ahead)
+}
+
+func outcomeOf(ahead uint32) Outcome {
+	if ahead > 0 {
 		return Future
 	}
 	return Stored
@@ -113,11 +129,11 @@ func outcomeOf(future bool) Outcome {
 // addLocked turns a delta into the running total to be stored. Deltas that are
 // not newer than the newest sample can no longer be told apart from ones that
 // were counted already.
-func (s *Series) addLocked(in sample, future bool) (sample, bool) {
+func (s *Series) addLocked(in sample, ahead uint32) (sample, bool) {
 	if s.ring.n == 0 {
 		return in, true
 	}
-	if last := s.ring.last(); in.t < last.t || in.t == last.t && !future {
+	if last := s.ring.last(); in.t < last.t || in.t == last.t && ahead == 0 || s.repeatsLocked(in.t, ahead) {
 		return in, false
 	}
 	prev, ok := s.ring.lastValue()

@@ -26,6 +26,45 @@ func TestSamplesByTime(t *testing.T) {
 	require.Equal(t, []pt{{90, 1}, {95, 2}, {100, 3}, {101, 5}}, one(t, s, 0, 5000)[:4])
 }
 
+// TestFastClockSendsTwice: the newest sample sent once more is no news, though
+// it is moved to another time.
+func TestFastClockSendsTwice(t *testing.T) {
+	s, c := newStore(t, Options{})
+	c.at(1)
+	require.Equal(t, Future, push(t, s, m, 100, 3))
+	c.at(2)
+	require.Equal(t, Duplicate, push(t, s, m, 100, 3))
+	require.Equal(t, Future, push(t, s, m, 99, 4), "a clock that was set back goes on")
+	require.Equal(t, []pt{{1, 3}, {2, 4}}, one(t, s, 0, 2))
+	add := func(at, v float64) Outcome {
+		a := s.Appender()
+		defer a.Commit()
+		out, err := a.Add(series("d"), ms(at), v)
+		require.NoError(t, err)
+		return out
+	}
+	require.Equal(t, Future, add(100, 10))
+	c.at(3)
+	require.Equal(t, Dropped, add(100, 10), "a delta counts once")
+	require.Equal(t, Future, add(105, 1))
+	require.Equal(t, []pt{{2, 10}, {3, 11}}, read(t, s, "d", 0, 3)[series("d").String()])
+}
+
+// TestMarkerAtTheTimeOfTheNewestSample: the end is heard, and the sample kept.
+func TestMarkerAtTheTimeOfTheNewestSample(t *testing.T) {
+	s, c := newStore(t, Options{})
+	push(t, s, m, 0, 1)
+	for _, want := range []Outcome{Stored, Duplicate} {
+		a := s.Appender()
+		out, err := a.End(m, ms(0))
+		require.NoError(t, err)
+		require.Equal(t, want, out)
+		a.Commit()
+	}
+	c.at(1)
+	require.Equal(t, []pt{{0, 1}, {0.001, marker}}, one(t, s, 0, 1))
+}
+
 func TestSampleOlderThanRetentionIsRefusedAndMakesNoSeries(t *testing.T) {
 	s, c := newStore(t, Options{Retention: time.Minute})
 	c.at(100)

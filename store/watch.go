@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"sync/atomic"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -78,7 +79,7 @@ func (w *Watch) removeLocked() {
 func (w *Watch) eachLocked(f func(*Series)) error {
 	seen := map[*Series]struct{}{}
 	for _, ms := range w.selectors {
-		found, err := w.s.find(nil, ms...)
+		found, err := w.s.find(context.Background(), ms...)
 		if err != nil {
 			return err
 		}

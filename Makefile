@@ -1,0 +1,53 @@
+# The targets are what one does with the project; `make` alone builds it.
+
+GO            ?= go
+FUZZTIME      ?= 20s
+BENCH         ?= .
+LINT_VERSION  := v2.15.0
+LINT          := $(CURDIR)/.cache/bin/golangci-lint-$(LINT_VERSION)/golangci-lint
+MODULES       := $(patsubst %/go.mod,%,$(wildcard go.mod demo/go.mod test/e2e/go.mod))
+MODULES       := $(patsubst go.mod,.,$(MODULES))
+
+.DEFAULT_GOAL := build
+.PHONY: demo test lint build e2e bench fuzz fmt
+
+# Show the product at work: a fleet of model servers, scaled before your eyes.
+demo:
+	cd demo && $(GO) run .
+
+# Nothing may print after the last go test: its lines are the result.
+test:
+	$(GO) vet ./...
+	$(GO) test -race ./...
+	@if [ -f demo/go.mod ]; then cd demo && $(GO) vet ./... && $(GO) test -race ./...; fi
+
+lint: $(LINT)
+	@set -e; for module in $(MODULES); do echo "lint $$module"; (cd $$module && $(LINT) run ./...); done
+
+# One static file that needs nothing of the system it runs on.
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/keda-otel-scaler ./cmd/keda-otel-scaler
+
+# One package at a time: they pick free ports and measure reactions. The timeout
+# has room for building the peers on a machine that never did.
+e2e:
+	cd test/e2e && $(GO) test -count=1 -p=1 -timeout=30m ./...
+
+bench:
+	$(GO) test -run='^$$' -bench='$(BENCH)' -benchmem ./...
+
+# go test fuzzes one target at a time.
+fuzz:
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list='^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "fuzz $$package $$target"; \
+			$(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=20x $$package; \
+		done; \
+	done
+
+fmt: $(LINT)
+	@set -e; for module in $(MODULES); do (cd $$module && $(LINT) fmt ./...); done
+
+# Built from source, so that the module checksums vouch for it.
+$(LINT):
+	GOBIN=$(@D) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)

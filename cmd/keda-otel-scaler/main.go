@@ -1,0 +1,48 @@
+// Command keda-otel-scaler is a KEDA external scaler that answers from the
+// OpenTelemetry metrics pushed to it. It has one file a subcommand; without
+// one, it serves.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the program without its surroundings; it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newServe(os.LookupEnv)
+	root.Use = "keda-otel-scaler"
+	root.Long = "A KEDA external scaler that answers from the OpenTelemetry metrics pushed to it.\nWithout a command it serves."
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(newServe(os.LookupEnv), newVersion())
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	// Errors are one line, printed here once.
+	root.SilenceUsage, root.SilenceErrors = true, true
+	if err := root.ExecuteContext(ctx); err != nil {
+		_, _ = fmt.Fprintln(stderr, "keda-otel-scaler:", err)
+		return 1
+	}
+	return 0
+}
+
+// noArguments refuses what follows a command, by name.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("unknown argument %q; see %s --help", args[0], cmd.CommandPath())
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package arch
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/keda-otel-scaler/keda-otel-scaler"
+
+// maxLines is where a file becomes two.
+const maxLines = 400
+
+// rules say which of our own packages each may import, and why. Data flows one
+// way: wire bytes -> otlpreceiver -> store -> query -> scaler -> KEDA. A name
+// that ends in a slash is a rule for all below that have none of their own.
+var rules = map[string]struct {
+	imports []string
+	why     string
+}{
+	"store":          {nil, "the store serves everybody, so it may depend on nobody"},
+	"otlpreceiver":   {[]string{"internal/naming", "store"}, "taking data in must not know what it is asked for"},
+	"query":          {[]string{"internal/naming", "store"}, "a query sees series, never where they came from or who asks"},
+	"scaler":         {[]string{"query"}, "a decision is made from answers; reaching past the query would give a second truth"},
+	"internal/":      {nil, "leaves: each can be read, tested and replaced alone"},
+	"internal/serve": {[]string{"internal/config", "internal/selfmetrics", "otlpreceiver", "query", "scaler", "store"}, "the one place where the parts meet"},
+	"cmd/":           {[]string{"internal/config", "internal/selfmetrics", "internal/serve"}, "a command line decides nothing but how to start"},
+}
+
+// pkg is what go list tells of a package.
+type pkg struct {
+	ImportPath string
+	Dir        string
+	Doc        string
+	GoFiles    []string
+	CgoFiles   []string
+	Imports    []string // of the files that ship, not of tests
+}
+
+// name is the import path within the module.
+func (p pkg) name() string { return strings.TrimPrefix(p.ImportPath, module+"/") }
+
+func TestImports(t *testing.T) {
+	for _, p := range packages(t) {
+		rule, ok := rules[p.name()]
+		for dir := p.name(); !ok && dir != "."; {
+			dir = filepath.Dir(dir)
+			rule, ok = rules[dir+"/"]
+		}
+		if !ok {
+			t.Errorf("%s has no rule: decide what it may import, and say why", p.name())
+			continue
+		}
+		for _, imported := range p.Imports {
+			name, ours := strings.CutPrefix(imported, module+"/")
+			if ours && !slices.Contains(rule.imports, name) {
+				t.Errorf("%s imports %s, but may import only %v of ours: %s", p.name(), name, rule.imports, rule.why)
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.Doc == "" {
+			t.Errorf("%s has no package comment: say what it owns and what it never does", p.name())
+		}
+	}
+}
+
+func TestFilesStaySmall(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, file := range append(p.GoFiles, p.CgoFiles...) {
+			text, err := os.ReadFile(filepath.Join(p.Dir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.HasPrefix(text, []byte("// Code generated ")) {
+				continue
+			}
+			if lines := bytes.Count(text, []byte("\n")); lines > maxLines {
+				t.Errorf("%s/%s has %d lines, above %d: it holds more than one thing", p.name(), file, lines, maxLines)
+			}
+		}
+	}
+}
+
+// packages are all of the module's.
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	list := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Dir,Doc,GoFiles,CgoFiles,Imports", module+"/...")
+	var stderr bytes.Buffer
+	list.Stderr = &stderr
+	output, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, &stderr)
+	}
+	var all []pkg
+	for decoder := json.NewDecoder(bytes.NewReader(output)); ; {
+		var p pkg
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	if len(all) < len(rules)-2 { // less the two that are for many
+		t.Fatalf("go list found only %d packages", len(all))
+	}
+	return all
+}

@@ -1,0 +1,165 @@
+// Package config owns the settings of the serve command: their names, defaults,
+// units, and which source wins. A flag beats the program's own environment
+// variable, which beats otel-add-on's variable for the same thing, which beats
+// the default.
+//
+// It reads nothing by itself (the caller hands it flags and a look-up) and
+// knows none of the packages its settings end up in. Durations are
+// time.Duration, sizes are bytes, the rest are counts.
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// The values of OnMissing.
+const (
+	MissingHold  = "hold"
+	MissingZero  = "zero"
+	MissingError = "error"
+	MissingValue = "value"
+)
+
+// The values of LogFormat.
+const (
+	LogText = "text"
+	LogJSON = "json"
+)
+
+// MaxShutdown is the longest shutdown timeout accepted: the program promises to
+// be gone within five seconds of SIGTERM, and needs a moment after the timeout.
+const MaxShutdown = 4500 * time.Millisecond
+
+// Config is what the serve command needs to know. Its zero value is not usable:
+// Bind fills in the defaults.
+type Config struct {
+	OTLPGRPCAddress  string // host:port for OTLP/gRPC
+	KEDAAddress      string // host:port for KEDA's external scaler gRPC
+	HTTPAddress      string // host:port for people and their tools
+	TelemetryAddress string // host:port for /metrics and the probes
+
+	Retention time.Duration // how long a sample is kept
+	Lookback  time.Duration // how old the last sample of a live series may be; 0 is Retention
+	WarmUp    time.Duration // how long after the start "never seen" is not yet believed
+
+	MaxSeries           int // series held in all
+	MaxSeriesPerMetric  int // series held of one metric name
+	MaxSamplesPerSeries int // samples held of one series
+	MaxRequestBytes     int // one OTLP request, after decompression
+	MaxStreams          int // KEDA's open streams in all
+
+	ResourceAttributes []string // resource attributes that become labels; "*" alone is all, empty none
+
+	OnMissing       string  // one of the Missing constants
+	ValueIfNotFound float64 // the answer under MissingValue
+
+	QueryTimeout    time.Duration // one evaluation
+	QueryMaxSamples int           // samples one evaluation may load
+	QueryCacheSize  int           // compiled queries kept
+
+	LogLevel  slog.Level
+	LogFormat string // LogText or LogJSON
+
+	ShutdownTimeout time.Duration // how long requests in flight may take to finish; at most MaxShutdown
+
+	origins map[string]origin // by flag name: who set it, for error messages
+}
+
+// origin is a setting as its user wrote it.
+type origin struct{ name, value, example string }
+
+// flagValue is a pflag.Value whose errors say what a right value looks like.
+type flagValue struct {
+	pflag.Value
+	example string
+}
+
+func (v flagValue) Set(text string) error {
+	if err := v.Value.Set(text); err != nil {
+		return fmt.Errorf("want a value such as %s", v.example)
+	}
+	return nil
+}
+
+// examples holds a right value for every setting.
+var examples = map[string]string{
+	"otlp-grpc-address":      ":4317",
+	"keda-address":           ":4318",
+	"http-address":           ":9090",
+	"telemetry-address":      ":8080",
+	"retention":              "2m",
+	"lookback":               "1m",
+	"warm-up":                "30s",
+	"max-series":             "1000000",
+	"max-series-per-metric":  "1000000",
+	"max-samples-per-series": "1024",
+	"max-request-bytes":      "16777216",
+	"max-streams":            "100000",
+	"resource-attributes":    "k8s.namespace.name,k8s.pod.name",
+	"on-missing":             MissingHold,
+	"value-if-not-found":     "1",
+	"query-timeout":          "2s",
+	"query-max-samples":      "5000000",
+	"query-cache-size":       "10000",
+	"log-level":              "info",
+	"log-format":             LogText,
+	"shutdown-timeout":       "4s",
+}
+
+// Bind adds the settings to flags, with c as their destination, and sets c to
+// the defaults.
+func (c *Config) Bind(flags *pflag.FlagSet) {
+	f := pflag.NewFlagSet("", pflag.ContinueOnError)
+	f.SortFlags = false
+	f.StringVar(&c.OTLPGRPCAddress, "otlp-grpc-address", ":4317", "`address` to take OTLP over gRPC on")
+	f.StringVar(&c.KEDAAddress, "keda-address", ":4318", "`address` to answer KEDA on (external scaler gRPC)")
+	f.StringVar(&c.HTTPAddress, "http-address", ":9090", "`address` of the HTTP server for people and their tools")
+	f.StringVar(&c.TelemetryAddress, "telemetry-address", ":8080", "`address` of /metrics, /healthz and /readyz")
+
+	f.DurationVar(&c.Retention, "retention", 2*time.Minute, "how long a sample is kept")
+	f.DurationVar(&c.Lookback, "lookback", 0, "how old the last sample of a series may be to count; 0 is as long as the retention")
+	f.DurationVar(&c.WarmUp, "warm-up", 30*time.Second, "how long after the start a series never seen is not yet believed to be missing")
+
+	f.IntVar(&c.MaxSeries, "max-series", 1_000_000, "series held in all; further new ones are refused and counted")
+	f.IntVar(&c.MaxSeriesPerMetric, "max-series-per-metric", 1_000_000, "series held of one metric name")
+	f.IntVar(&c.MaxSamplesPerSeries, "max-samples-per-series", 1024, "samples held of one series")
+	f.IntVar(&c.MaxRequestBytes, "max-request-bytes", 16<<20, "size of one OTLP request, in bytes")
+	f.IntVar(&c.MaxStreams, "max-streams", 100_000, "open streams to KEDA in all")
+
+	f.StringSliceVar(&c.ResourceAttributes, "resource-attributes", []string{"*"}, "resource attributes that become labels; * is all, empty is none")
+
+	f.StringVar(&c.OnMissing, "on-missing", MissingHold, "the answer when no series matches: hold, zero, error or value")
+	f.Float64Var(&c.ValueIfNotFound, "value-if-not-found", 0, "the answer under --on-missing=value")
+
+	f.DurationVar(&c.QueryTimeout, "query-timeout", 2*time.Second, "how long one evaluation may take")
+	f.IntVar(&c.QueryMaxSamples, "query-max-samples", 5_000_000, "samples one evaluation may load")
+	f.IntVar(&c.QueryCacheSize, "query-cache-size", 10_000, "compiled queries kept")
+
+	f.TextVar(&c.LogLevel, "log-level", slog.LevelInfo, "least `level` logged: debug, info, warn or error")
+	f.StringVar(&c.LogFormat, "log-format", LogText, "`format` of the log: text or json")
+
+	f.DurationVar(&c.ShutdownTimeout, "shutdown-timeout", 4*time.Second, "how long requests in flight may take to finish after SIGTERM; at most 4.5s")
+
+	f.VisitAll(func(flag *pflag.Flag) {
+		flag.Value = flagValue{flag.Value, examples[flag.Name]}
+		flags.AddFlag(flag)
+	})
+	for name := range foreignFlags {
+		flags.String(name, "", "")
+		flags.Lookup(name).Hidden = true
+	}
+}
+
+// Variable is the name of the program's own environment variable for a flag.
+//
+// Kubernetes injects KEDA_OTEL_SCALER_SERVICE_* and KEDA_OTEL_SCALER_PORT* into
+// every pod beside a Service named keda-otel-scaler, so no flag may begin with
+// "service" or "port", and an unknown variable with the prefix is no mistake.
+func Variable(flag string) string {
+	return "KEDA_OTEL_SCALER_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}

@@ -1,0 +1,184 @@
+package config
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/require"
+)
+
+// load is one start of the program: a command line and an environment.
+func load(t *testing.T, env map[string]string, args ...string) (Config, []string, error) {
+	t.Helper()
+	var c Config
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	c.Bind(flags)
+	if err := flags.Parse(args); err != nil {
+		return c, nil, err
+	}
+	notes, err := c.Load(flags, func(name string) (string, bool) {
+		value, ok := env[name]
+		return value, ok
+	})
+	return c, notes, err
+}
+
+func TestDefaults(t *testing.T) {
+	c, notes, err := load(t, nil)
+	require.NoError(t, err)
+	require.Empty(t, notes)
+	c.origins = nil
+	require.Equal(t, Config{
+		OTLPGRPCAddress:     ":4317",
+		KEDAAddress:         ":4318",
+		HTTPAddress:         ":9090",
+		TelemetryAddress:    ":8080",
+		Retention:           2 * time.Minute,
+		WarmUp:              30 * time.Second,
+		MaxSeries:           1_000_000,
+		MaxSeriesPerMetric:  1_000_000,
+		MaxSamplesPerSeries: 1024,
+		MaxRequestBytes:     16 << 20,
+		MaxStreams:          100_000,
+		ResourceAttributes:  []string{"*"},
+		OnMissing:           MissingHold,
+		QueryTimeout:        2 * time.Second,
+		QueryMaxSamples:     5_000_000,
+		QueryCacheSize:      10_000,
+		LogLevel:            slog.LevelInfo,
+		LogFormat:           LogText,
+		ShutdownTimeout:     4 * time.Second,
+	}, c)
+}
+
+// others is a value that differs from the default, for every flag.
+var others = map[string]string{
+	"otlp-grpc-address":      "127.0.0.1:1",
+	"keda-address":           "127.0.0.1:2",
+	"http-address":           "127.0.0.1:3",
+	"telemetry-address":      "[::1]:4",
+	"retention":              "5m0s",
+	"lookback":               "30s",
+	"warm-up":                "0s",
+	"max-series":             "11",
+	"max-series-per-metric":  "12",
+	"max-samples-per-series": "13",
+	"max-request-bytes":      "14",
+	"max-streams":            "15",
+	"resource-attributes":    "[a.b,c]",
+	"on-missing":             "zero",
+	"value-if-not-found":     "2.5",
+	"query-timeout":          "1s",
+	"query-max-samples":      "16",
+	"query-cache-size":       "17",
+	"log-level":              "DEBUG",
+	"log-format":             "json",
+	"shutdown-timeout":       "3s",
+}
+
+func TestEveryFlagHasAVariableThatTakesEffect(t *testing.T) {
+	var c Config
+	all := pflag.NewFlagSet("", pflag.ContinueOnError)
+	c.Bind(all)
+	all.VisitAll(func(flag *pflag.Flag) {
+		if _, foreign := foreignFlags[flag.Name]; foreign {
+			return
+		}
+		other, ok := others[flag.Name]
+		require.True(t, ok, "--%s: add a value to the table", flag.Name)
+		require.NotEqual(t, flag.DefValue, other)
+		require.NotEmpty(t, flag.Usage)
+
+		variable := Variable(flag.Name)
+		require.False(t, strings.HasPrefix(variable, "KEDA_OTEL_SCALER_PORT") || strings.HasPrefix(variable, "KEDA_OTEL_SCALER_SERVICE_"),
+			"%s: Kubernetes injects such a variable beside a Service of our name", variable)
+
+		for _, commandLine := range []bool{false, true} {
+			var c Config
+			flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+			c.Bind(flags)
+			env := map[string]string{variable: strings.Trim(other, "[]")}
+			if strings.Contains(flag.Name, "address") {
+				env[variable] = other
+			}
+			if flag.Name == "value-if-not-found" {
+				env[Variable("on-missing")] = MissingValue
+			}
+			want := other
+			if commandLine { // the flag beats the variable
+				require.NoError(t, flags.Parse([]string{"--" + flag.Name + "=" + examples[flag.Name]}), "the example must be right")
+				want = flags.Lookup(flag.Name).Value.String()
+				require.NotEqual(t, other, want)
+			}
+			_, err := c.Load(flags, func(name string) (string, bool) { value, ok := env[name]; return value, ok })
+			require.NoError(t, err)
+			require.Equal(t, want, flags.Lookup(flag.Name).Value.String(), variable)
+		}
+	})
+}
+
+func TestNoResourceAttributes(t *testing.T) {
+	c, _, err := load(t, map[string]string{Variable("resource-attributes"): ""})
+	require.NoError(t, err)
+	require.Empty(t, c.ResourceAttributes)
+	c, _, err = load(t, nil, "--resource-attributes=")
+	require.NoError(t, err)
+	require.Empty(t, c.ResourceAttributes)
+}
+
+func TestRefused(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		args string
+		env  map[string]string
+		want string
+	}{
+		{"not a duration", "--retention=soon", nil, `invalid argument "soon" for "--retention" flag: want a value such as 2m`},
+		{"not a duration in a variable", "", map[string]string{"KEDA_OTEL_SCALER_RETENTION": "soon"}, "KEDA_OTEL_SCALER_RETENTION=soon: want a value such as 2m"},
+		{"empty variable", "", map[string]string{"KEDA_OTEL_SCALER_MAX_SERIES": ""}, "KEDA_OTEL_SCALER_MAX_SERIES=: want a value such as 1000000"},
+		{"no retention", "--retention=0", nil, "--retention=0s: want a duration above 0, for example --retention=2m"},
+		{"no retention by alias", "", map[string]string{"METRIC_STORE_RETENTION_SECONDS": "0"}, "METRIC_STORE_RETENTION_SECONDS=0: want a duration above 0, for example METRIC_STORE_RETENTION_SECONDS=120"},
+		{"negative lookback", "--lookback=-1s", nil, "--lookback=-1s: want 0 (as long as the retention) or a duration above 0, for example --lookback=1m"},
+		{"lookback above retention", "--lookback=3m", nil, "--lookback=3m0s: want at most the retention, --retention=2m0s, since nothing older is kept, for example --lookback=1m"},
+		{"negative warm-up", "--warm-up=-1s", nil, "--warm-up=-1s: want 0 or a duration above 0, for example --warm-up=30s"},
+		{"no query timeout", "--query-timeout=0", nil, "--query-timeout=0s: want a duration above 0, for example --query-timeout=2s"},
+		{"no shutdown timeout", "--shutdown-timeout=0", nil, "--shutdown-timeout=0s: want a duration above 0 and at most 4.5s, for example --shutdown-timeout=4s"},
+		{"long shutdown", "--shutdown-timeout=6s", nil, "--shutdown-timeout=6s: want a duration above 0 and at most 4.5s, for example --shutdown-timeout=4s"},
+		{"no series", "--max-series=0", nil, "--max-series=0: want at least 1, for example --max-series=1000000"},
+		{"no series per metric", "--max-series-per-metric=0", nil, "--max-series-per-metric=0: want at least 1, for example --max-series-per-metric=1000000"},
+		{"one sample", "--max-samples-per-series=1", nil, "--max-samples-per-series=1: want at least 2, since a rate needs two, for example --max-samples-per-series=1024"},
+		{"no request", "--max-request-bytes=0", nil, "--max-request-bytes=0: want at least 1, for example --max-request-bytes=16777216"},
+		{"huge request", "--max-request-bytes=4294967296", nil, "--max-request-bytes=4294967296: want at most 2147483647, for example --max-request-bytes=16777216"},
+		{"no streams", "--max-streams=0", nil, "--max-streams=0: want at least 1, for example --max-streams=100000"},
+		{"no query samples", "--query-max-samples=0", nil, "--query-max-samples=0: want at least 1, for example --query-max-samples=5000000"},
+		{"no cache", "--query-cache-size=0", nil, "--query-cache-size=0: want at least 1, for example --query-cache-size=10000"},
+		{"bad level", "--log-level=loud", nil, `invalid argument "loud" for "--log-level" flag: want a value such as info`},
+		{"bad format", "--log-format=xml", nil, "--log-format=xml: want text or json, for example --log-format=text"},
+		{"bad attributes", "--resource-attributes=a,,b", nil, "--resource-attributes=[a,,b]: want attribute names with commas and no spaces between them, * alone for all, or nothing for none, for example --resource-attributes=k8s.namespace.name,k8s.pod.name"},
+		{"all and more attributes", "--resource-attributes=*,b", nil, "--resource-attributes=[*,b]: want attribute names with commas and no spaces between them, * alone for all, or nothing for none, for example --resource-attributes=k8s.namespace.name,k8s.pod.name"},
+		{"bad policy", "--on-missing=guess", nil, "--on-missing=guess: want hold, zero, error or value, for example --on-missing=hold"},
+		{"value without policy", "--value-if-not-found=0", nil, "--value-if-not-found=0: has no effect with --on-missing=hold; add --on-missing=value or leave it out, for example --value-if-not-found=1"},
+		{"policy without value", "--on-missing=value", nil, "--on-missing=value: say which value, for example --value-if-not-found=1"},
+		{"negative value", "--on-missing=value --value-if-not-found=-1", nil, "--value-if-not-found=-1: want a finite number, 0 or above, for example --value-if-not-found=1"},
+		{"infinite value by alias", "", map[string]string{"METRIC_STORE_VALUE_IF_NOT_FOUND": "Inf"}, "METRIC_STORE_VALUE_IF_NOT_FOUND=Inf: want a finite number, 0 or above, for example METRIC_STORE_VALUE_IF_NOT_FOUND=0"},
+		{"no port", "--keda-address=localhost", nil, "--keda-address=localhost: want host:port with a port from 0 to 65535, for example --keda-address=:4318"},
+		{"big port", "--http-address=:70000", nil, "--http-address=:70000: want host:port with a port from 0 to 65535, for example --http-address=:9090"},
+		{"one address twice", "--keda-address=:4317", nil, "--keda-address=:4317: the same address as --otlp-grpc-address=:4317; give each server its own, for example --keda-address=:4318"},
+		{"one port under a wildcard", "--http-address=127.0.0.1:5000 --telemetry-address=0.0.0.0:5000", nil, "--telemetry-address=0.0.0.0:5000: the same address as --http-address=127.0.0.1:5000; give each server its own, for example --telemetry-address=:8080"},
+		{"one port by alias", "", map[string]string{"REST_API_PORT": "4317"}, "REST_API_PORT=4317: the same address as --otlp-grpc-address=:4317; give each server its own, for example REST_API_PORT=9090"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, _, err := load(t, tc.env, strings.Fields(tc.args)...)
+			require.EqualError(t, err, tc.want)
+		})
+	}
+}
+
+func TestAddressesThatDoNotCollide(t *testing.T) {
+	_, _, err := load(t, nil, "--otlp-grpc-address=127.0.0.1:5000", "--keda-address=127.0.0.2:5000",
+		"--http-address=127.0.0.1:0", "--telemetry-address=127.0.0.1:0")
+	require.NoError(t, err)
+}

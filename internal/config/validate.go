@@ -1,0 +1,136 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"math"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Validate refuses settings that cannot work, naming each as the user wrote it.
+func (c *Config) Validate() error {
+	return cmp.Or( // the first error: one clear line serves its reader better than four
+		c.validateAddresses(),
+		c.validateDurations(),
+		c.validateLimits(),
+		c.validateChoices(),
+	)
+}
+
+func (c *Config) validateAddresses() error {
+	listeners := []struct{ flag, address string }{
+		{"otlp-grpc-address", c.OTLPGRPCAddress},
+		{"keda-address", c.KEDAAddress},
+		{"http-address", c.HTTPAddress},
+		{"telemetry-address", c.TelemetryAddress},
+	}
+	for i, l := range listeners {
+		host, port, err := splitAddress(l.address)
+		if err != nil {
+			return c.refuse(l.flag, l.address, "want host:port with a port from 0 to 65535")
+		}
+		for _, other := range listeners[:i] {
+			otherHost, otherPort, _ := splitAddress(other.address)
+			if port != 0 && port == otherPort && (host == otherHost || isWildcard(host) || isWildcard(otherHost)) {
+				return c.refuse(l.flag, l.address, "the same address as "+c.Setting(other.flag, other.address)+"; give each server its own")
+			}
+		}
+	}
+	return nil
+}
+
+func splitAddress(address string) (host string, port uint16, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	return host, uint16(n), err
+}
+
+// isWildcard says whether host takes a port on every address of the machine, so
+// that no other listener gets it on any.
+func isWildcard(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
+func (c *Config) validateDurations() error {
+	switch {
+	case c.Retention <= 0:
+		return c.refuse("retention", c.Retention, "want a duration above 0")
+	case c.Lookback < 0:
+		return c.refuse("lookback", c.Lookback, "want 0 (as long as the retention) or a duration above 0")
+	case c.Lookback > c.Retention:
+		return c.refuse("lookback", c.Lookback, "want at most the retention, "+c.Setting("retention", c.Retention)+", since nothing older is kept")
+	case c.WarmUp < 0:
+		return c.refuse("warm-up", c.WarmUp, "want 0 or a duration above 0")
+	case c.QueryTimeout <= 0:
+		return c.refuse("query-timeout", c.QueryTimeout, "want a duration above 0")
+	case c.ShutdownTimeout <= 0 || c.ShutdownTimeout > MaxShutdown:
+		return c.refuse("shutdown-timeout", c.ShutdownTimeout, "want a duration above 0 and at most "+MaxShutdown.String())
+	}
+	return nil
+}
+
+func (c *Config) validateLimits() error {
+	limits := []struct {
+		flag           string
+		value          int
+		atLeast        int
+		atMost         int
+		whyTheseLimits string
+	}{
+		{"max-series", c.MaxSeries, 1, math.MaxInt, ""},
+		{"max-series-per-metric", c.MaxSeriesPerMetric, 1, math.MaxInt, ""},
+		{"max-samples-per-series", c.MaxSamplesPerSeries, 2, math.MaxInt, ", since a rate needs two"},
+		{"max-request-bytes", c.MaxRequestBytes, 1, math.MaxInt32, ""},
+		{"max-streams", c.MaxStreams, 1, math.MaxInt32, ""},
+		{"query-max-samples", c.QueryMaxSamples, 1, math.MaxInt, ""},
+		{"query-cache-size", c.QueryCacheSize, 1, math.MaxInt, ""},
+	}
+	for _, l := range limits {
+		if l.value < l.atLeast {
+			return c.refuse(l.flag, l.value, "want at least "+strconv.Itoa(l.atLeast)+l.whyTheseLimits)
+		}
+		if l.value > l.atMost {
+			return c.refuse(l.flag, l.value, "want at most "+strconv.Itoa(l.atMost))
+		}
+	}
+	return nil
+}
+
+func (c *Config) validateChoices() error {
+	if err := c.validateMissing(); err != nil {
+		return err
+	}
+	if !slices.Contains([]string{LogText, LogJSON}, c.LogFormat) {
+		return c.refuse("log-format", c.LogFormat, "want text or json")
+	}
+	for _, name := range c.ResourceAttributes {
+		if name == "" || strings.TrimSpace(name) != name || name == "*" && len(c.ResourceAttributes) > 1 {
+			return c.refuse("resource-attributes", strings.Join(c.ResourceAttributes, ","),
+				"want attribute names with commas and no spaces between them, * alone for all, or nothing for none")
+		}
+	}
+	return nil
+}
+
+func (c *Config) validateMissing() error {
+	_, valueSet := c.origins["value-if-not-found"]
+	switch {
+	case !slices.Contains([]string{MissingHold, MissingZero, MissingError, MissingValue}, c.OnMissing):
+		return c.refuse("on-missing", c.OnMissing, "want hold, zero, error or value")
+	case math.IsNaN(c.ValueIfNotFound) || math.IsInf(c.ValueIfNotFound, 0) || c.ValueIfNotFound < 0:
+		// KEDA turns a negative, NaN or infinite answer into 0, which nobody asked for.
+		return c.refuse("value-if-not-found", c.ValueIfNotFound, "want a finite number, 0 or above")
+	case valueSet && c.OnMissing != MissingValue:
+		return c.refuse("value-if-not-found", c.ValueIfNotFound, "has no effect with "+c.Setting("on-missing", c.OnMissing)+"; add --on-missing=value or leave it out")
+	case c.OnMissing == MissingValue && c.origins != nil && !valueSet:
+		return errors.New(c.Setting("on-missing", c.OnMissing) + ": say which value, for example --value-if-not-found=1")
+	}
+	return nil
+}

@@ -1,0 +1,28 @@
+// Package naming makes Prometheus names of OpenTelemetry's, the same way where
+// samples are stored and where queries look for them. It is Prometheus'
+// strategy UnderscoreEscapingWithoutSuffixes with Prometheus' own defaults.
+package naming
+
+import "github.com/prometheus/otlptranslator"
+
+var (
+	metrics = otlptranslator.NewMetricNamer("", otlptranslator.UnderscoreEscapingWithoutSuffixes)
+	// Both options are Prometheus' defaults, and not the library's. The second
+	// keeps labels that were scraped as they were scraped.
+	labels = otlptranslator.LabelNamer{
+		UnderscoreLabelSanitization: true, //nolint:staticcheck // deprecated there, and still what Prometheus does
+		PreserveMultipleUnderscores: true,
+	}
+)
+
+// Metric returns a metric's name as it is stored. Names of which the escaping
+// leaves nothing are an error.
+func Metric(name string) (string, error) {
+	return metrics.Build(otlptranslator.Metric{Name: name})
+}
+
+// Label returns a label's name as it is stored. Names of which the escaping
+// leaves nothing are an error.
+func Label(name string) (string, error) {
+	return labels.Build(name)
+}

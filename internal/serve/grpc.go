@@ -1,0 +1,63 @@
+package serve
+
+import (
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/selfmetrics"
+	"github.com/keda-otel-scaler/keda-otel-scaler/otlpreceiver"
+	"github.com/keda-otel-scaler/keda-otel-scaler/scaler"
+)
+
+// exportsPerConnection bounds the requests one sender has in flight; more wait
+// at the sender. A collector sends ten at once, a mesh proxy joins several.
+const exportsPerConnection = 256
+
+// callsPerConnection is the room that calls have beside KEDA's streams: the
+// operator sends them all over one connection.
+const callsPerConnection = 1000
+
+// transport is what both gRPC servers have in common.
+func transport(cfg config.Config) []grpc.ServerOption {
+	return []grpc.ServerOption{
+		// gRPC's default closes connections that ping more than every five
+		// minutes or while idle, as collectors and KEDA are often told to.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		// A node that died says no goodbye; its connections go within a minute.
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 40 * time.Second, Timeout: 20 * time.Second}),
+		// Stopping waits for every accepted connection to say hello or run into
+		// this, before it tells the others to finish: so they keep half.
+		grpc.ConnectionTimeout(cfg.ShutdownTimeout / 2),
+		// The default lets a peer send 16 MiB of headers with each call.
+		grpc.MaxHeaderListSize(64 << 10),
+		// Run returns when no handler uses the store any more.
+		grpc.WaitForHandlers(true),
+	}
+}
+
+func newOTLPServer(cfg config.Config, calls *selfmetrics.GRPC, receiver *otlpreceiver.Receiver) *grpc.Server {
+	options := append(transport(cfg),
+		grpc.MaxRecvMsgSize(cfg.MaxRequestBytes),
+		grpc.MaxConcurrentStreams(exportsPerConnection),
+	)
+	register := func(s *grpc.Server) { receiver.Register(s) }
+	return calls.NewServer("otlp", register, append(options, otlpreceiver.ServerOptions()...)...)
+}
+
+func newKEDAServer(cfg config.Config, calls *selfmetrics.GRPC, answers *scaler.Server, state *state) *grpc.Server {
+	register := func(s *grpc.Server) {
+		answers.Register(s)
+		grpc_health_v1.RegisterHealthServer(s, state.health)
+		reflection.Register(s)
+	}
+	options := append(transport(cfg),
+		// MaxStreams is bounded by Validate, so the sum fits.
+		grpc.MaxConcurrentStreams(uint32(cfg.MaxStreams)+callsPerConnection), //nolint:gosec // see above
+	)
+	return calls.NewServer("keda", register, options...)
+}

@@ -1,0 +1,61 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
+)
+
+// listeners are the program's four sockets, all open.
+type listeners struct {
+	otlp, keda, http, telemetry net.Listener
+}
+
+// listen opens all sockets or none.
+func listen(ctx context.Context, cfg config.Config) (_ *listeners, err error) {
+	l := &listeners{}
+	defer func() {
+		if err != nil {
+			l.close()
+		}
+	}()
+	for _, socket := range []struct {
+		flag, address string
+		to            *net.Listener
+	}{
+		{"otlp-grpc-address", cfg.OTLPGRPCAddress, &l.otlp},
+		{"keda-address", cfg.KEDAAddress, &l.keda},
+		{"http-address", cfg.HTTPAddress, &l.http},
+		{"telemetry-address", cfg.TelemetryAddress, &l.telemetry},
+	} {
+		if *socket.to, err = (&net.ListenConfig{}).Listen(ctx, "tcp", socket.address); err != nil {
+			return nil, fmt.Errorf("%s: %w", cfg.Setting(socket.flag, socket.address), err)
+		}
+	}
+	return l, nil
+}
+
+func (l *listeners) close() {
+	for _, listener := range []net.Listener{l.otlp, l.keda, l.http, l.telemetry} {
+		if listener != nil {
+			_ = listener.Close() // its server has closed it already, or nothing came in yet
+		}
+	}
+}
+
+func (l *listeners) addresses() Addresses {
+	return Addresses{OTLPGRPC: l.otlp.Addr(), KEDAGRPC: l.keda.Addr(), HTTP: l.http.Addr(), Telemetry: l.telemetry.Addr()}
+}
+
+// log writes the lines by which a harness that asked for port 0 finds the
+// servers.
+func (l *listeners) log(logger *slog.Logger) {
+	a := l.addresses()
+	logger.Info("listening", "server", "otlp-grpc", "address", a.OTLPGRPC.String())
+	logger.Info("listening", "server", "keda-grpc", "address", a.KEDAGRPC.String())
+	logger.Info("listening", "server", "http", "address", a.HTTP.String())
+	logger.Info("listening", "server", "telemetry", "address", a.Telemetry.String())
+}

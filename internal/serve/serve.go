@@ -1,0 +1,143 @@
+// Package serve is the program's wiring: it builds the parts out of a
+// configuration, opens their listeners, runs them, and stops them.
+//
+// It starts everything or nothing, and stops in bounded time whatever its peers
+// do. It decides nothing about data. Nothing imports it but main.
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/selfmetrics"
+	"github.com/keda-otel-scaler/keda-otel-scaler/otlpreceiver"
+	"github.com/keda-otel-scaler/keda-otel-scaler/query"
+	"github.com/keda-otel-scaler/keda-otel-scaler/scaler"
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
+)
+
+// Addresses are where the servers listen, with the port the kernel chose if the
+// configuration said 0.
+type Addresses struct {
+	OTLPGRPC, KEDAGRPC, HTTP, Telemetry net.Addr
+}
+
+// Run serves until ctx is done or a part fails, stops within
+// cfg.ShutdownTimeout, and returns when nothing of it runs any more. Being told
+// to stop is no error. started, if any, is called once, when all servers listen.
+func Run(ctx context.Context, cfg config.Config, logger *slog.Logger, started ...func(Addresses)) error {
+	listeners, err := listen(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return run(ctx, cfg, logger, listeners, started...)
+}
+
+// run is Run with the sockets open; it closes them.
+func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners *listeners, started ...func(Addresses)) error {
+	defer listeners.close() // for a failure before the servers have them; closing twice is harmless
+
+	registry := selfmetrics.NewRegistry()
+	samples := store.New(store.Options{
+		Retention:           cfg.Retention,
+		Lookback:            cfg.Lookback,
+		MaxSeries:           cfg.MaxSeries,
+		MaxSeriesPerMetric:  cfg.MaxSeriesPerMetric,
+		MaxSamplesPerSeries: cfg.MaxSamplesPerSeries,
+		Registerer:          registry,
+	})
+	receiver, err := otlpreceiver.New(otlpreceiver.Options{
+		Store:              samples,
+		ResourceAttributes: cfg.ResourceAttributes,
+		Logger:             logger,
+		Registerer:         registry,
+	})
+	if err != nil {
+		return fmt.Errorf("OTLP receiver: %w", err)
+	}
+	queries, err := query.New(query.Options{
+		Store:      samples,
+		Retention:  cfg.Retention,
+		Lookback:   cfg.Lookback,
+		Timeout:    cfg.QueryTimeout,
+		MaxSamples: cfg.QueryMaxSamples,
+		CacheSize:  cfg.QueryCacheSize,
+		Logger:     logger,
+	})
+	if err != nil {
+		return fmt.Errorf("query engine: %w", err)
+	}
+	policy, err := scaler.ParseOnMissing(cfg.OnMissing)
+	if err != nil {
+		return fmt.Errorf("%s: %w", cfg.Setting("on-missing", cfg.OnMissing), err)
+	}
+	answers, err := scaler.New(scaler.Options{
+		Queries:    queries,
+		WarmUp:     cfg.WarmUp,
+		Missing:    scaler.Missing{Policy: policy, Value: cfg.ValueIfNotFound},
+		MaxStreams: cfg.MaxStreams,
+		Logger:     logger,
+		Registerer: registry,
+	})
+	if err != nil {
+		return fmt.Errorf("scaler: %w", err)
+	}
+
+	state := newState()
+	calls := selfmetrics.NewGRPC(registry, logger)
+	s := &servers{
+		state:     state,
+		scaler:    answers,
+		otlp:      newOTLPServer(cfg, calls, receiver),
+		keda:      newKEDAServer(cfg, calls, answers, state),
+		http:      newHTTPServer(indexHandler(listeners.addresses()), logger),
+		telemetry: newHTTPServer(telemetryHandler(registry, state), logger),
+	}
+
+	group, ctx := errgroup.WithContext(ctx)
+	storeCtx, stopStore := context.WithCancel(context.WithoutCancel(ctx)) // the store outlives its users
+	group.Go(func() error { return samples.Run(storeCtx) })
+	group.Go(serveGRPC("otlp-grpc", s.otlp, listeners.otlp))
+	group.Go(serveGRPC("keda-grpc", s.keda, listeners.keda))
+	group.Go(serveHTTP("http", s.http, listeners.http))
+	group.Go(serveHTTP("telemetry", s.telemetry, listeners.telemetry))
+	state.started()
+	group.Go(func() error {
+		defer stopStore()
+		<-ctx.Done()
+		s.stop(cfg.ShutdownTimeout, logger)
+		return nil
+	})
+
+	listeners.log(logger)
+	for _, f := range started {
+		f(listeners.addresses())
+	}
+	return group.Wait()
+}
+
+func serveGRPC(name string, server *grpc.Server, listener net.Listener) func() error {
+	return func() error {
+		if err := server.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			return fmt.Errorf("%s server: %w", name, err)
+		}
+		return nil
+	}
+}
+
+func serveHTTP(name string, server *http.Server, listener net.Listener) func() error {
+	return func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("%s server: %w", name, err)
+		}
+		return nil
+	}
+}

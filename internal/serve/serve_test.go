@@ -1,0 +1,145 @@
+package serve
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+)
+
+// push is a request with one gauge of the given value, taken now.
+func push(name string, value float64) pmetricotlp.ExportRequest {
+	metrics := pmetric.NewMetrics()
+	metric := metrics.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+	metric.SetName(name)
+	point := metric.SetEmptyGauge().DataPoints().AppendEmpty()
+	point.SetDoubleValue(value)
+	point.SetTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+	return pmetricotlp.NewExportRequestFromMetrics(metrics)
+}
+
+// object is a ScaledObject that scales on queue_length.
+func object() *pb.ScaledObjectRef {
+	return &pb.ScaledObjectRef{Name: "model", Namespace: "default", ScalerMetadata: map[string]string{
+		"metricQuery": "sum(queue_length)", "targetValue": "5",
+	}}
+}
+
+func TestAllServersAnswer(t *testing.T) {
+	i := start(t, "--warm-up=0")
+	ctx, cancel := context.WithTimeout(t.Context(), generous)
+	defer cancel()
+
+	otlp := pmetricotlp.NewGRPCClient(dialGRPC(t, i.OTLPGRPC))
+	response, err := otlp.Export(ctx, push("queue_length", 42))
+	require.NoError(t, err)
+	require.Empty(t, response.PartialSuccess().ErrorMessage())
+
+	keda := dialGRPC(t, i.KEDAGRPC)
+	metrics, err := pb.NewExternalScalerClient(keda).GetMetrics(ctx, &pb.GetMetricsRequest{ScaledObjectRef: object()})
+	require.NoError(t, err)
+	require.Len(t, metrics.GetMetricValues(), 1)
+	require.InDelta(t, 42, metrics.GetMetricValues()[0].GetMetricValueFloat(), 0)
+
+	for _, service := range []string{"", "liveness", "readiness"} {
+		health, err := grpc_health_v1.NewHealthClient(keda).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: service})
+		require.NoError(t, err)
+		require.Equal(t, grpc_health_v1.HealthCheckResponse_SERVING, health.GetStatus())
+	}
+	reflected, err := grpc_reflection_v1.NewServerReflectionClient(keda).ServerReflectionInfo(ctx)
+	require.NoError(t, err)
+	require.NoError(t, reflected.Send(&grpc_reflection_v1.ServerReflectionRequest{
+		MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: "externalscaler.ExternalScaler"},
+	}))
+	_, err = reflected.Recv()
+	require.NoError(t, err)
+	require.NoError(t, reflected.CloseSend())
+
+	for _, tc := range []struct {
+		address net.Addr
+		path    string
+		code    int
+		body    string
+	}{
+		{i.HTTP, "/", http.StatusOK, i.KEDAGRPC.String()},
+		{i.HTTP, "/api/v1/query", http.StatusNotFound, ""},
+		{i.Telemetry, "/healthz", http.StatusOK, "ok"},
+		{i.Telemetry, "/readyz", http.StatusOK, "ok"},
+		{i.Telemetry, "/metrics", http.StatusOK, `keda_otel_scaler_grpc_requests_total{code="OK",method="/externalscaler.ExternalScaler/GetMetrics",server="keda"} 1`},
+		{i.Telemetry, "/metrics", http.StatusOK, `method="/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",server="otlp"} 1`},
+		{i.Telemetry, "/metrics", http.StatusOK, "keda_otel_scaler_build_info{"},
+		{i.Telemetry, "/metrics", http.StatusOK, "keda_otel_scaler_series 1"},
+		{i.Telemetry, "/reset", http.StatusNotFound, ""},
+	} {
+		code, body := get(t, tc.address, tc.path)
+		require.Equal(t, tc.code, code, tc.path)
+		require.Contains(t, body, tc.body, tc.path)
+	}
+
+	for server, address := range map[string]net.Addr{"otlp-grpc": i.OTLPGRPC, "keda-grpc": i.KEDAGRPC, "http": i.HTTP, "telemetry": i.Telemetry} {
+		require.Contains(t, i.log.String(), "msg=listening server="+server+" address="+address.String()+"\n")
+	}
+	_, err = i.wait(t)
+	require.NoError(t, err)
+}
+
+func TestRequestAboveTheLimit(t *testing.T) {
+	i := start(t, "--max-request-bytes=100")
+	otlp := pmetricotlp.NewGRPCClient(dialGRPC(t, i.OTLPGRPC))
+	_, err := otlp.Export(t.Context(), push(string(make([]byte, 200)), 1))
+	require.Equal(t, codes.ResourceExhausted, status.Code(err))
+	_, err = i.wait(t)
+	require.NoError(t, err)
+}
+
+func TestAddressInUse(t *testing.T) {
+	// Addresses that were free a moment ago, and one that is not.
+	addresses := make([]string, 4)
+	var taken net.Listener
+	for n := range addresses {
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer func() { _ = listener.Close() }()
+		addresses[n], taken = listener.Addr().String(), listener
+		if n < 3 {
+			defer func() {
+				again, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", addresses[n])
+				require.NoError(t, err, "a socket stayed open")
+				require.NoError(t, again.Close())
+			}()
+			require.NoError(t, listener.Close())
+		}
+	}
+	cfg := testConfig(t, "--otlp-grpc-address="+addresses[0], "--keda-address="+addresses[1],
+		"--http-address="+addresses[2], "--telemetry-address="+taken.Addr().String())
+	err := Run(t.Context(), cfg, newLogBuffer().logger(), func(Addresses) { t.Error("it started") })
+	require.ErrorContains(t, err, "--telemetry-address="+addresses[3]+": listen tcp "+addresses[3]+": bind: address already in use")
+}
+
+func TestOneServerFailsAllStop(t *testing.T) {
+	cfg := testConfig(t)
+	sockets, err := listen(t.Context(), cfg)
+	require.NoError(t, err)
+	require.NoError(t, sockets.http.Close())
+	err = run(t.Context(), cfg, newLogBuffer().logger(), sockets)
+	require.ErrorContains(t, err, "http server: accept")
+	_, err = (&net.Dialer{}).DialContext(t.Context(), "tcp", sockets.keda.Addr().String())
+	require.Error(t, err)
+}
+
+func TestBadPolicy(t *testing.T) {
+	cfg := testConfig(t, "--on-missing=zero")
+	cfg.OnMissing = "guess"
+	require.ErrorContains(t, Run(t.Context(), cfg, newLogBuffer().logger()), "--on-missing=zero: ")
+}

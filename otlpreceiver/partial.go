@@ -1,0 +1,144 @@
+package otlpreceiver
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
+)
+
+const (
+	// maxReasons is how many distinct reasons the sender is told.
+	maxReasons = 5
+	// maxText bounds what a message quotes of a request: names may be megabytes.
+	maxText = 200
+)
+
+// kind is the OTLP type of a data point.
+type kind uint8
+
+const (
+	gauge kind = iota
+	sum
+	explicitHistogram
+	exponentialHistogram
+	summary
+	kinds
+)
+
+var kindNames = [kinds]string{"gauge", "sum", "histogram", "exponential_histogram", "summary"}
+
+// String returns the kind as /metrics names it.
+func (k kind) String() string { return kindNames[k] }
+
+// result is what became of one request's data points.
+type result struct {
+	accepted, rejected [kinds]int64
+
+	notes []note          // the first distinct ones
+	seen  map[noteKey]int // place in notes, or -1
+}
+
+type note struct {
+	metric, reason string
+	points         int64
+}
+
+type noteKey struct{ metric, reason string }
+
+// point counts one data point: rejected if err is not nil.
+func (r *result) point(k kind, metric string, err error) {
+	if err != nil {
+		r.reject(k, metric, 1, err)
+		return
+	}
+	r.accepted[k]++
+}
+
+// reject counts n data points of a metric as not stored.
+func (r *result) reject(k kind, metric string, n int64, err error) {
+	if n == 0 {
+		return
+	}
+	r.rejected[k] += n
+	r.note(metric, err, n)
+}
+
+// warn tells the sender of something that cost no data point.
+func (r *result) warn(metric string, err error) { r.note(metric, err, 0) }
+
+func (r *result) note(metric string, err error, points int64) {
+	key := noteKey{metric, reasonOf(err)}
+	i, ok := r.seen[key]
+	switch {
+	case ok && i >= 0:
+		r.notes[i].points += points
+	case ok:
+	case len(r.notes) < maxReasons:
+		r.mark(key, len(r.notes))
+		r.notes = append(r.notes, note{metric, err.Error(), points})
+	default:
+		r.mark(key, -1)
+	}
+}
+
+func (r *result) mark(key noteKey, i int) {
+	if r.seen == nil {
+		r.seen = map[noteKey]int{}
+	}
+	r.seen[key] = i
+}
+
+// reasonOf returns what makes an error distinct: the store's refusals carry
+// figures that differ from point to point.
+func reasonOf(err error) string {
+	for _, sentinel := range []error{store.ErrTooOld, store.ErrSeriesLimit, store.ErrMetricLimit} {
+		if errors.Is(err, sentinel) {
+			return sentinel.Error()
+		}
+	}
+	return err.Error()
+}
+
+func (r *result) rejectedPoints() (n int64) {
+	for _, k := range r.rejected {
+		n += k
+	}
+	return n
+}
+
+// message is for the person at the sender's end; empty if all is well.
+func (r *result) message() string {
+	var b strings.Builder
+	for i, n := range r.notes {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		if n.metric != "" {
+			fmt.Fprintf(&b, "metric %q: ", clip(n.metric))
+		}
+		b.WriteString(clip(n.reason))
+		if n.points > 0 {
+			fmt.Fprintf(&b, " (data points rejected: %d)", n.points)
+		}
+	}
+	if more := len(r.seen) - len(r.notes); more > 0 {
+		fmt.Fprintf(&b, "; and %d more", more)
+	}
+	return b.String()
+}
+
+// clip shortens text of a request to what a message may quote. The result is
+// valid UTF-8: a response that is not can't be decoded by its receiver.
+func clip(s string) string {
+	if len(s) > maxText {
+		cut := maxText
+		for cut > maxText-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
+			cut--
+		}
+		s = s[:cut] + "..."
+	}
+	return validText(s)
+}

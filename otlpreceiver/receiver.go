@@ -1,0 +1,159 @@
+package otlpreceiver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
+)
+
+// warnInterval is the least time between two lines about rejected points: a
+// sender repeats its mistake with every push.
+const warnInterval = 10 * time.Second
+
+// Options are what a receiver needs. Only Store is required.
+type Options struct {
+	Store *store.Store
+
+	// ResourceAttributes names the resource attributes that become labels:
+	// nil for none, "*" for all. Whatever it says, service.name,
+	// service.namespace and service.instance.id become job and instance, and a
+	// point without namespace, deployment or pod takes it from its resource.
+	ResourceAttributes []string
+
+	Logger     *slog.Logger          // nil for none
+	Registerer prometheus.Registerer // where the receiver's own metrics go (nowhere)
+}
+
+// Receiver stores the metrics of OTLP requests. Its methods may be called
+// concurrently.
+type Receiver struct {
+	store     *store.Store
+	promotion promotion
+	log       *slog.Logger
+	metrics   *metrics
+	now       func() time.Time // of the log's rate limit, not of samples
+
+	warned atomic.Int64 // when rejected points were last logged, in ns
+}
+
+// New returns a receiver.
+func New(o Options) (*Receiver, error) {
+	if o.Store == nil {
+		return nil, errors.New("an OTLP receiver needs a store")
+	}
+	p, err := newPromotion(o.ResourceAttributes)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(o.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Receiver{store: o.Store, promotion: p, log: o.Logger, metrics: m, now: time.Now}, nil
+}
+
+// ServerOptions returns the options that a server needs to have a receiver
+// registered. Other services of that server work as before.
+func ServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{grpc.ForceServerCodecV2(newCodec())}
+}
+
+// Register adds the OTLP MetricsService to a server made with ServerOptions.
+func (r *Receiver) Register(s *grpc.Server) { s.RegisterService(&serviceDesc, r) }
+
+// exporter is what serviceDesc asks of its implementation.
+type exporter interface {
+	export(ctx context.Context, req *request) (*response, error)
+}
+
+const exportMethod = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+
+var serviceDesc = grpc.ServiceDesc{
+	ServiceName: "opentelemetry.proto.collector.metrics.v1.MetricsService",
+	HandlerType: (*exporter)(nil),
+	Methods:     []grpc.MethodDesc{{MethodName: "Export", Handler: handleExport}},
+	Metadata:    "opentelemetry/proto/collector/metrics/v1/metrics_service.proto",
+}
+
+func handleExport(srv any, ctx context.Context, dec func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // grpc.MethodHandler's order
+	req := &request{}
+	if err := dec(req); err != nil {
+		return nil, err
+	}
+	defer req.free()
+	if intercept == nil {
+		return srv.(exporter).export(ctx, req)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: exportMethod}
+	return intercept(ctx, req, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(exporter).export(ctx, req.(*request))
+	})
+}
+
+func (r *Receiver) export(ctx context.Context, req *request) (*response, error) {
+	size := req.size()
+	md, err := decode(req.bytes())
+	req.free()
+	if err != nil {
+		r.metrics.malformed.Inc()
+		r.log.LogAttrs(ctx, slog.LevelDebug, "malformed OTLP request refused",
+			slog.String("peer", peerOf(ctx)), slog.Int("bytes", size), slog.Any("error", err))
+		return nil, status.Errorf(codes.InvalidArgument,
+			"the %d bytes are not an OTLP ExportMetricsServiceRequest: %s", size, clip(err.Error()))
+	}
+	t := newTranslator(r.store.Appender(), r.promotion)
+	t.walk(md)
+	t.app.Commit()
+	r.metrics.count(&t.result)
+	return r.respond(ctx, &t.result)
+}
+
+// respond says which points were not stored. Full success is no bytes at all:
+// OTLP wants partial_success unset then.
+func (r *Receiver) respond(ctx context.Context, res *result) (*response, error) {
+	msg := res.message()
+	if msg == "" {
+		return &response{}, nil
+	}
+	rejected := res.rejectedPoints()
+	r.warn(ctx, rejected, msg)
+	out := pmetricotlp.NewExportResponse()
+	out.PartialSuccess().SetRejectedDataPoints(rejected)
+	out.PartialSuccess().SetErrorMessage(msg)
+	b, err := out.MarshalProto()
+	if err != nil {
+		return nil, status.Errorf(codes.Internal, "encoding the response: %v", err)
+	}
+	return (*response)(&b), nil
+}
+
+// warn logs a message unless one was logged within warnInterval.
+func (r *Receiver) warn(ctx context.Context, rejected int64, msg string) {
+	now, last := r.now().UnixNano(), r.warned.Load()
+	if last != 0 && now-last < int64(warnInterval) || !r.warned.CompareAndSwap(last, now) {
+		return
+	}
+	r.log.LogAttrs(ctx, slog.LevelWarn, "OTLP data points not stored as sent",
+		slog.String("peer", peerOf(ctx)), slog.Int64("rejected", rejected), slog.String("reasons", msg))
+}
+
+func peerOf(ctx context.Context) string {
+	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
+		return p.Addr.String()
+	}
+	return ""
+}

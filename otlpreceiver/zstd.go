@@ -1,0 +1,115 @@
+package otlpreceiver
+
+import (
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+	"google.golang.org/grpc/encoding"
+	_ "google.golang.org/grpc/encoding/gzip" // senders' default compression
+)
+
+const (
+	// maxWindow is the memory that one compressed request may ask of the
+	// decoder before the first byte comes out. RFC 8878 asks for 8 MiB of
+	// everybody. What comes out is bounded by the server's MaxRecvMsgSize.
+	maxWindow = 8 << 20
+	// responseWindow is plenty for the answers, which are a line or two.
+	responseWindow = 64 << 10
+)
+
+// gRPC keeps its compressors in a map that may only be written in init.
+func init() { encoding.RegisterCompressor(&zstdCompressor{}) }
+
+// zstdCompressor implements encoding.Compressor. Its coders are pooled: a new
+// one costs more than most requests.
+type zstdCompressor struct {
+	encoders, decoders sync.Pool
+}
+
+// Name implements encoding.Compressor.
+func (*zstdCompressor) Name() string { return "zstd" }
+
+// Compress implements encoding.Compressor.
+func (c *zstdCompressor) Compress(w io.Writer) (io.WriteCloser, error) {
+	if z, ok := c.encoders.Get().(*zstdWriter); ok {
+		z.enc.Reset(w)
+		return z, nil
+	}
+	// Concurrency 1 keeps coders free of goroutines, which a pool would leak.
+	enc, err := zstd.NewWriter(w,
+		zstd.WithEncoderConcurrency(1),
+		zstd.WithEncoderLevel(zstd.SpeedFastest),
+		zstd.WithLowerEncoderMem(true),
+		zstd.WithWindowSize(responseWindow))
+	if err != nil {
+		return nil, err
+	}
+	return &zstdWriter{enc: enc, pool: &c.encoders}, nil
+}
+
+// Decompress implements encoding.Compressor.
+func (c *zstdCompressor) Decompress(r io.Reader) (io.Reader, error) {
+	d, ok := c.decoders.Get().(*zstd.Decoder)
+	if !ok {
+		var err error
+		if d, err = zstd.NewReader(nil,
+			zstd.WithDecoderConcurrency(1),
+			zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxMemory(maxWindow),
+			zstd.WithDecoderMaxWindow(maxWindow)); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.Reset(r); err != nil {
+		return nil, err
+	}
+	return &zstdReader{dec: d, pool: &c.decoders}, nil
+}
+
+type zstdWriter struct {
+	enc  *zstd.Encoder
+	pool *sync.Pool
+}
+
+func (w *zstdWriter) Write(p []byte) (int, error) { return w.enc.Write(p) }
+
+func (w *zstdWriter) Close() error {
+	err := w.enc.Close()
+	w.enc.Reset(nil) // the pool must not hold on to the response
+	w.pool.Put(w)
+	return err
+}
+
+// errClosed keeps a reader from touching a decoder that somebody else may have
+// by now.
+var errClosed = errors.New("zstd reader is closed")
+
+type zstdReader struct {
+	dec  *zstd.Decoder
+	pool *sync.Pool
+}
+
+func (r *zstdReader) Read(p []byte) (int, error) {
+	if r.dec == nil {
+		return 0, errClosed
+	}
+	return r.dec.Read(p)
+}
+
+// Close puts the decoder back. gRPC calls it on every path, the refusal of a
+// message that grows too large included.
+func (r *zstdReader) Close() error {
+	if r.dec == nil {
+		return nil
+	}
+	d := r.dec
+	r.dec = nil
+	if err := d.Reset(nil); err != nil {
+		d.Close()
+		return nil
+	}
+	r.pool.Put(d)
+	return nil
+}
