@@ -1,0 +1,93 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// leaves bounds how long a killed sidecar's series stays in the sum: three
+// missed pushes, at least ten seconds, and what polling and a busy machine add.
+const leaves = 16 * time.Second
+
+// TestCollectorsKilled is the death that sends no staleness marker, under load.
+func TestCollectorsKilled(t *testing.T) {
+	t.Parallel()
+	const namespace = "killed"
+	s := startScaler(t)
+	consumer := s.consume(t, namespace, wrapped(running, namespace), "4")
+	pods := s.startPods(t, namespace, 3, running)
+	setRunning(pods, 2, 3, 4)
+	consumer.becomes(t, appears, reading{9, true}, 0)
+	s.knowsRhythm(t, namespace, len(pods))
+	activity := s.watch(t, namespace, wrapped(running, namespace), "4")
+	activity.becomes(t, true)
+
+	t.Run("one of three leaves the sum within three missed pushes", func(t *testing.T) {
+		killed := time.Now()
+		pods[2].Kill(t)
+		consumer.becomes(t, leaves, reading{5, true}, 0, oneOf(9, 5))
+		gone := time.Since(killed)
+		t.Logf("out of the sum %s after the SIGKILL", gone.Round(100*time.Millisecond))
+		require.Greater(t, gone, 8*time.Second, "a pause of a few seconds took a live pod's load away")
+	})
+	t.Run("the last of them is an error and never zero", func(t *testing.T) {
+		killed := time.Now()
+		pods[0].Kill(t)
+		pods[1].Kill(t)
+		held := consumer.held(t, leaves)
+		t.Logf("held %s after the SIGKILL: %v", time.Since(killed).Round(100*time.Millisecond), held)
+	})
+	t.Run("they come back and so does the value", func(t *testing.T) {
+		for _, p := range pods {
+			p.startSidecar(t)
+		}
+		consumer.becomes(t, appears, reading{9, true}, 0, busyOrHeld)
+	})
+	require.Equal(t, []bool{true}, activity.seen(), "missing data is no transition")
+}
+
+// TestScalerKilled restarts the product under load: a store that begins empty
+// must not read as idle pods.
+func TestScalerKilled(t *testing.T) {
+	t.Parallel()
+	const namespace = "scaler-killed"
+	s := startScaler(t, "--warm-up=15s")
+	consumer := s.consume(t, namespace, wrapped(running, namespace), "4")
+	pods := s.startPods(t, namespace, 2, running)
+	setRunning(pods, 2, 3)
+	consumer.becomes(t, appears, reading{5, true}, 0)
+	s.knowsRhythm(t, namespace, len(pods))
+	s.Kill(t)
+	next := s.again(t)
+	consumer.becomes(t, appears, reading{5, true}, 0, busyOrHeld)
+
+	told := time.Now()
+	require.Zero(t, next.Terminate(t))
+	require.Less(t, time.Since(told), stopWithin, "with two Collectors pushing")
+}
+
+// knowsRhythm waits until every pod has pushed three times: how many pushes a
+// sender has missed can be told only of one whose rhythm is known.
+func (a addresses) knowsRhythm(t *testing.T, namespace string, pods int) {
+	t.Helper()
+	query := fmt.Sprintf("count(count_over_time(%s{namespace=%q}[1m]) >= 3)", running, namespace)
+	a.consume(t, namespace, query, "1").becomes(t, follows, reading{float64(pods), true}, 0)
+}
+
+// oneOf allows these values, active, and no error.
+func oneOf(values ...float64) func(reading, error) error {
+	return func(got reading, err error) error {
+		if err != nil {
+			return err
+		}
+		for _, v := range values {
+			if got == (reading{v, true}) {
+				return nil
+			}
+		}
+		return fmt.Errorf("reading %+v is none of %v", got, values)
+	}
+}

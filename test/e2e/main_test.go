@@ -1,0 +1,47 @@
+package e2e
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	controllerlog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/test/e2e/binary"
+)
+
+// buildTimeout covers a Collector built with cold caches.
+const buildTimeout = 20 * time.Minute
+
+// scalerBinary is the product; TestMain builds it before any test runs.
+var scalerBinary string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// The scenarios wait for other processes far more than they compute, so all
+	// of them run side by side, however few cores there are.
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	// KEDA logs every error it also returns; without a logger set it complains.
+	controllerlog.SetLogger(logr.Discard())
+	if err := buildAll(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func buildAll() (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
+	defer cancel()
+	if scalerBinary, err = binary.Scaler(ctx); err != nil {
+		return err
+	}
+	_, err = binary.Collector(ctx) // so that no scenario's clock runs while it is built
+	return err
+}
