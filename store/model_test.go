@@ -17,6 +17,7 @@ import (
 type naive struct {
 	retention, lookback int64
 	series              map[string]*naiveSeries
+	interval            int64 // of the metric, as of the last sweep
 }
 
 type naiveSample struct {
@@ -78,17 +79,35 @@ func (n *naive) push(key string, now, at int64, v float64) {
 }
 
 func (n *naive) over(ser *naiveSeries) int64 {
-	if ser.interval == 0 {
+	interval := ser.interval
+	if interval == 0 {
+		interval = n.interval
+	}
+	if interval == 0 {
 		return ser.arrived + n.lookback
 	}
-	return ser.arrived + min(max(3*ser.interval, 10_000), n.lookback)
+	return ser.arrived + min(max(3*interval, 10_000), n.lookback)
 }
 
 func (n *naive) sweep(now int64) {
+	longest := int64(0)
+	for _, ser := range n.series {
+		newest := ser.samples[len(ser.samples)-1]
+		idle := newest.t < now-n.retention && ser.arrived < now-n.retention
+		if !idle && (newest.v == marker || n.over(ser) > now) {
+			longest = max(longest, ser.interval)
+		}
+	}
+	if longest > 0 {
+		n.interval = longest
+	}
 	for k, ser := range n.series {
 		if ser.samples[len(ser.samples)-1].t < now-n.retention && ser.arrived < now-n.retention {
 			delete(n.series, k)
 		}
+	}
+	if len(n.series) == 0 {
+		n.interval = 0 // the name is forgotten with its last series
 	}
 }
 

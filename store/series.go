@@ -22,6 +22,7 @@ type Series struct {
 	ref  storage.SeriesRef
 	hash uint64
 	lset labels.Labels
+	name *metricName
 
 	next *Series // the next series with the same hash; guarded by its stripe's lock
 
@@ -39,11 +40,14 @@ type Series struct {
 // It goes by arrival, not by sample time: a sender whose clock or queue lags
 // by a minute is alive as long as it pushes.
 func (s *Series) overAtLocked(lookback int64) int64 {
-	wait := lookback
-	if s.interval > 0 {
-		wait = min(max(missedPushes*int64(s.interval), minSilence), lookback)
+	interval := s.interval
+	if interval == 0 {
+		interval = s.name.interval.Load()
 	}
-	return s.arrived + wait
+	if interval == 0 {
+		return s.arrived + lookback
+	}
+	return s.arrived + min(max(missedPushes*int64(interval), minSilence), lookback)
 }
 
 // arriveLocked notes that a sample with time t arrived at now, the previous

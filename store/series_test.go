@@ -114,6 +114,37 @@ func TestSingleSampleStandsForTheLookback(t *testing.T) {
 	require.Equal(t, []pt{{0, 1}, {60, marker}}, one(t, s, 0, 60))
 }
 
+// TestPodThatCrashesAtOnce: a series with a single push goes by the rhythm of
+// its metric, the longest among its live series.
+func TestPodThatCrashesAtOnce(t *testing.T) {
+	s, c := newStore(t, Options{})
+	crashed := series("m", "pod", "crashed")
+	for i := range 7 {
+		c.at(float64(i))
+		push(t, s, series("m", "pod", "fast"), float64(i), 1)
+		if i%3 == 0 {
+			push(t, s, series("m", "pod", "slow"), float64(i), 1)
+		}
+	}
+	push(t, s, crashed, 6, 1)
+	s.Sweep()
+	s.Sweep() // which finds the same
+	c.at(100)
+	require.Equal(t, []pt{{6, 1}, {16, marker}}, read(t, s, "m", 0, 100)[crashed.String()], "at least ten seconds")
+
+	s, c = newStore(t, Options{})
+	for _, at := range []float64{0, 20} {
+		c.at(at)
+		push(t, s, series("m", "pod", "slow"), at, 1)
+	}
+	push(t, s, crashed, 20, 1)
+	push(t, s, series("other"), 20, 1)
+	s.Sweep()
+	c.at(100)
+	require.Equal(t, []pt{{20, 1}, {80, marker}}, read(t, s, "m", 0, 100)[crashed.String()])
+	require.Equal(t, []pt{{20, 1}}, read(t, s, "other", 0, 100)[series("other").String()], "another metric's rhythm says nothing")
+}
+
 func TestLaggingSenderIsAliveAsLongAsItPushes(t *testing.T) {
 	s, c := newStore(t, Options{})
 	for i := range 10 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,6 +64,7 @@ type Store struct {
 	metrics  *metrics
 	postings *index.MemPostings // has its own lock
 	stripes  stripes
+	sweeping sync.Mutex // held for the length of a sweep
 
 	mu      sync.Mutex // guards what follows, and that series, index and watches agree
 	lastRef storage.SeriesRef
@@ -74,8 +76,15 @@ type Store struct {
 
 // metricName is what the store knows of one __name__.
 type metricName struct {
-	series  int
-	watches map[*Watch]struct{}
+	// interval is the longest push interval among the live series, in ms, as of
+	// the last sweep; 0 while none is known. A series whose own is not known yet
+	// goes by it: a pod that crashes right after its first push must not count
+	// for the whole lookback.
+	interval atomic.Uint32
+	longest  uint32 // what a running sweep has found so far; guarded by Store.sweeping
+
+	series  int                 // guarded by Store.mu
+	watches map[*Watch]struct{} // guarded by Store.mu
 }
 
 // New returns an empty store.
@@ -122,7 +131,7 @@ func (s *Store) create(lset labels.Labels, hash uint64) (*Series, error) {
 	mn.series++
 	s.count++
 	s.lastRef++
-	ser := &Series{ref: s.lastRef, hash: hash, lset: lset}
+	ser := &Series{ref: s.lastRef, hash: hash, lset: lset, name: mn}
 	for _, set := range []map[*Watch]struct{}{mn.watches, s.watchAll} {
 		for w := range set {
 			if w.matches(lset) {

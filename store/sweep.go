@@ -12,14 +12,18 @@ import (
 // so seconds are soon enough.
 const sweepInterval = 5 * time.Second
 
-// Sweep frees the series that have had no sample for the retention and wakes
-// the watches of those that fell silent. Run calls it every few seconds.
+// Sweep frees the series that have had no sample for the retention, wakes the
+// watches of those that fell silent, and learns the rhythm of each metric. Run
+// calls it every few seconds.
 func (s *Store) Sweep() {
+	s.sweeping.Lock()
+	defer s.sweeping.Unlock()
 	now := s.now()
 	mint := now - s.opts.Retention.Milliseconds()
 	lookback := s.opts.Lookback.Milliseconds()
 	touched := map[*Watch]struct{}{}
 	var idle, buf []*Series
+	var names []*metricName // those with a longest interval
 	for i := range s.stripes {
 		buf = s.stripes.snapshot(i, buf[:0])
 		for _, ser := range buf {
@@ -32,9 +36,18 @@ func (s *Store) Sweep() {
 				for _, w := range ser.watches {
 					touched[w] = struct{}{}
 				}
+			case ser.interval > ser.name.longest && !ser.silent:
+				if ser.name.longest == 0 {
+					names = append(names, ser.name)
+				}
+				ser.name.longest = ser.interval
 			}
 			ser.mu.Unlock()
 		}
+	}
+	for _, mn := range names {
+		mn.interval.Store(mn.longest)
+		mn.longest = 0
 	}
 	if len(idle) > 0 {
 		s.free(idle, mint, touched)
