@@ -171,7 +171,7 @@ func (a *Appender) to(ser *Series, in sample, delta bool) (Outcome, error) {
 		a.evicted++
 	}
 	ser.silent = false
-	for _, w := range ser.watches {
+	for _, w := range ser.watchesLocked() {
 		if !w.dirty.Swap(true) {
 			a.touched = append(a.touched, w)
 		}

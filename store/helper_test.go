@@ -29,7 +29,7 @@ func (c *clock) at(s float64) { c.ms.Store(ms(s)) }
 
 func ms(s float64) int64 { return epoch + int64(math.Round(s*1000)) }
 
-func newStore(t *testing.T, o Options) (*Store, *clock) {
+func newStore(t testing.TB, o Options) (*Store, *clock) {
 	t.Helper()
 	c := &clock{}
 	c.at(0)

@@ -15,13 +15,7 @@ func (s *Store) find(ctx context.Context, ms ...*labels.Matcher) ([]*Series, err
 	if err != nil {
 		return nil, err
 	}
-	var out []*Series
-	for p.Next() {
-		// A series that was freed after its postings were read is not found.
-		if ser := s.stripes.ref(p.At()); ser != nil {
-			out = append(out, ser)
-		}
-	}
+	out := s.refs.appendSeries(nil, p)
 	if err := p.Err(); err != nil {
 		return nil, fmt.Errorf("reading the index: %w", err)
 	}

@@ -228,8 +228,8 @@ func TestConcurrentAppendQuerySweepWatch(t *testing.T) {
 		require.GreaterOrEqual(t, len(pts), rounds)
 	}
 	for i := range s.stripes {
-		for _, ser := range s.stripes[i].byRef {
-			require.Empty(t, ser.watches)
+		for _, ser := range s.stripes.snapshot(i, nil) {
+			require.Empty(t, ser.watchesLocked())
 		}
 	}
 }

@@ -27,7 +27,7 @@ func (s *Store) Presence(ctx context.Context, ms ...*labels.Matcher) (Presence, 
 	now, lookback := s.now(), s.opts.Lookback.Milliseconds()
 	for _, ser := range found {
 		ser.mu.Lock()
-		if ser.ring.n > 0 {
+		if ser.ring.len() > 0 {
 			last := ser.ring.last()
 			switch {
 			case last.stale():

@@ -107,14 +107,14 @@ func (s *Series) copySamples(dst []sample, mint, maxt, lookback int64) []sample 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := s.ring.search(mint)
-	for ; i < s.ring.n; i++ {
+	for ; i < s.ring.len(); i++ {
 		in := s.ring.at(i)
 		if in.t > maxt {
 			return dst
 		}
 		dst = append(dst, in)
 	}
-	if s.ring.n == 0 || s.ring.last().stale() {
+	if s.ring.len() == 0 || s.ring.last().stale() {
 		return dst
 	}
 	if over := s.overAtLocked(lookback); over >= mint && over <= maxt {

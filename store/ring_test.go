@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -27,7 +28,7 @@ func TestRingAgreesWithSortedSlice(t *testing.T) {
 			}
 			mint := now - retention
 			i, taken := slices.BinarySearchFunc(model, in.t, func(s sample, t int64) int { return int(s.t - t) })
-			if r.n == 0 || in.t > r.last().t {
+			if r.len() == 0 || in.t > r.last().t {
 				r.push(in, mint, limit)
 				model = append(model, in)
 			} else if r.insert(in, mint, limit) {
@@ -36,14 +37,14 @@ func TestRingAgreesWithSortedSlice(t *testing.T) {
 			}
 			// The ring may hold more than the retention, never more than its cap,
 			// and what it gives up is the oldest.
-			require.LessOrEqual(t, r.n, limit)
-			require.LessOrEqual(t, r.n, len(model))
-			held := model[len(model)-r.n:]
-			for k := range r.n {
+			require.LessOrEqual(t, r.len(), limit)
+			require.LessOrEqual(t, r.len(), len(model))
+			held := model[len(model)-r.len():]
+			for k := range r.len() {
 				require.Equal(t, held[k], r.at(k), "seed %d", seed)
 			}
-			if r.n < len(model) && r.n < limit {
-				require.Less(t, model[len(model)-r.n-1].t, mint, "seed %d: gave up a sample within the retention with room left", seed)
+			if r.len() < len(model) && r.len() < limit {
+				require.Less(t, model[len(model)-r.len()-1].t, mint, "seed %d: gave up a sample within the retention with room left", seed)
 			}
 			model = slices.Clone(held)
 		}
@@ -60,4 +61,19 @@ func TestRingSearch(t *testing.T) {
 	require.Equal(t, 1, r.search(41))
 	require.Equal(t, 5, r.search(90))
 	require.Equal(t, 6, r.search(91))
+}
+
+// TestRingOutlivesItsBase: a series may live for years.
+func TestRingOutlivesItsBase(t *testing.T) {
+	var r ring
+	const minute = 60_000
+	const step = math.MaxUint32/8 + 7
+	for i := range int64(100) {
+		r.push(sample{t: i * step, v: float64(i)}, i*step-minute, 5)
+		r.push(sample{t: i*step + minute, v: -float64(i)}, i*step-minute, 5)
+		require.True(t, r.insert(sample{t: i*step + 1, v: 0.5}, i*step-minute, 5))
+		require.Equal(t, sample{t: i * step, v: float64(i)}, r.at(r.len()-3))
+		require.Equal(t, sample{t: i*step + 1, v: 0.5}, r.at(r.len()-2))
+		require.Equal(t, sample{t: i*step + minute, v: -float64(i)}, r.last())
+	}
 }

@@ -20,7 +20,6 @@ const (
 // Series is one label set with its samples.
 type Series struct {
 	ref  storage.SeriesRef
-	hash uint64
 	lset labels.Labels
 	name *metricName
 
@@ -28,12 +27,26 @@ type Series struct {
 
 	mu       sync.Mutex // guards what follows
 	ring     ring
-	arrived  int64    // when the newest sample arrived, ms
-	interval uint32   // push interval in ms as seen so far; 0 while unknown
-	ahead    uint32   // how far, in ms, the newest sample's own time lay in the future
-	freed    bool     // taken out of the store; an append must look the series up again
-	silent   bool     // the sweeper has told the watches that it fell silent
-	watches  []*Watch // replaced, never changed in place
+	arrived  int64     // when the newest sample arrived, ms
+	interval uint32    // push interval in ms as seen so far; 0 while unknown
+	ahead    uint32    // how far, in ms, the newest sample's own time lay in the future
+	freed    bool      // taken out of the store; an append must look the series up again
+	silent   bool      // the sweeper has told the watches that it fell silent
+	watched  *[]*Watch // nil if nobody watches; replaced, never changed in place
+}
+
+func (s *Series) watchesLocked() []*Watch {
+	if s.watched == nil {
+		return nil
+	}
+	return *s.watched
+}
+
+func (s *Series) setWatchesLocked(ws []*Watch) {
+	s.watched = nil
+	if len(ws) > 0 {
+		s.watched = &ws
+	}
 }
 
 // overAtLocked returns when the series counts as over if nothing more arrives.
@@ -78,7 +91,7 @@ func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32) (O
 	mint := now - o.Retention.Milliseconds()
 	lookback := o.Lookback.Milliseconds()
 	limit := o.MaxSamplesPerSeries
-	if s.ring.n == 0 {
+	if s.ring.len() == 0 {
 		s.arrived, s.ahead = now, ahead
 		return outcomeOf(ahead), s.ring.push(in, mint, limit)
 	}
@@ -105,7 +118,7 @@ func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32) (O
 	case in.t == last.t && ahead > 0:
 		// Both were moved to the time of their arrival; the later one is newer.
 		s.ahead = ahead
-		s.ring.set(s.ring.n-1, in)
+		s.ring.set(s.ring.len()-1, in)
 		return Future, false
 	case in.t == last.t:
 		return Duplicate, false
@@ -134,7 +147,7 @@ func outcomeOf(ahead uint32) Outcome {
 // not newer than the newest sample can no longer be told apart from ones that
 // were counted already.
 func (s *Series) addLocked(in sample, ahead uint32) (sample, bool) {
-	if s.ring.n == 0 {
+	if s.ring.len() == 0 {
 		return in, true
 	}
 	if last := s.ring.last(); in.t < last.t || in.t == last.t && ahead == 0 || s.repeatsLocked(in.t, ahead) {

@@ -64,6 +64,7 @@ type Store struct {
 	metrics  *metrics
 	postings *index.MemPostings // has its own lock
 	stripes  stripes
+	refs     refs
 	sweeping sync.Mutex // held for the length of a sweep
 
 	mu      sync.Mutex // guards what follows, and that series, index and watches agree
@@ -97,6 +98,7 @@ func New(o Options) *Store {
 		watchAll: map[*Watch]struct{}{},
 	}
 	s.stripes.init()
+	s.refs.pages = map[storage.SeriesRef]*page{}
 	s.metrics = newMetrics(o.Registerer, s)
 	return s
 }
@@ -131,16 +133,19 @@ func (s *Store) create(lset labels.Labels, hash uint64) (*Series, error) {
 	mn.series++
 	s.count++
 	s.lastRef++
-	ser := &Series{ref: s.lastRef, hash: hash, lset: lset, name: mn}
+	ser := &Series{ref: s.lastRef, lset: lset, name: mn}
+	var ws []*Watch
 	for _, set := range []map[*Watch]struct{}{mn.watches, s.watchAll} {
 		for w := range set {
 			if w.matches(lset) {
-				ser.watches = append(ser.watches, w)
+				ws = append(ws, w)
 			}
 		}
 	}
+	ser.setWatchesLocked(ws) // nobody else knows the series yet
 	// The series must be findable by its ref before the index names it.
-	s.stripes.put(ser)
+	s.refs.put(ser)
+	s.stripes.put(ser, hash)
 	s.postings.Add(ser.ref, lset)
 	s.metrics.created.Inc()
 	return ser, nil

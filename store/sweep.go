@@ -31,9 +31,9 @@ func (s *Store) Sweep() {
 			switch {
 			case ser.idleLocked(mint):
 				idle = append(idle, ser)
-			case !ser.silent && ser.ring.n > 0 && !ser.ring.last().stale() && ser.overAtLocked(lookback) <= now:
+			case !ser.silent && ser.ring.len() > 0 && !ser.ring.last().stale() && ser.overAtLocked(lookback) <= now:
 				ser.silent = true
-				for _, w := range ser.watches {
+				for _, w := range ser.watchesLocked() {
 					touched[w] = struct{}{}
 				}
 			case ser.interval > ser.name.longest && !ser.silent:
@@ -60,7 +60,7 @@ func (s *Store) Sweep() {
 }
 
 func (s *Series) idleLocked(mint int64) bool {
-	return s.ring.n > 0 && s.ring.last().t < mint && s.arrived < mint
+	return s.ring.len() > 0 && s.ring.last().t < mint && s.arrived < mint
 }
 
 func (s *Store) free(idle []*Series, mint int64, touched map[*Watch]struct{}) {
@@ -72,7 +72,7 @@ func (s *Store) free(idle []*Series, mint int64, touched map[*Watch]struct{}) {
 		ser.mu.Lock()
 		gone := ser.idleLocked(mint) // it may have had a sample since
 		ser.freed = gone
-		ws := ser.watches
+		ws := ser.watchesLocked()
 		ser.mu.Unlock()
 		if !gone {
 			continue
@@ -81,6 +81,7 @@ func (s *Store) free(idle []*Series, mint int64, touched map[*Watch]struct{}) {
 			touched[w] = struct{}{}
 		}
 		s.stripes.remove(ser)
+		s.refs.remove(ser.ref)
 		refs[ser.ref] = struct{}{}
 		ser.lset.Range(func(l labels.Label) { affected[l] = struct{}{} })
 		name := ser.lset.Get(labels.MetricName)

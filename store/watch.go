@@ -34,7 +34,8 @@ func (s *Store) Watch(selectors [][]*labels.Matcher) (*Watch, error) {
 		s.nameLocked(n).watches[w] = struct{}{}
 	}
 	if err := w.eachLocked(func(ser *Series) {
-		ser.watches = append(ser.watches[:len(ser.watches):len(ser.watches)], w)
+		ws := ser.watchesLocked()
+		ser.setWatchesLocked(append(ws[:len(ws):len(ws)], w))
 	}); err != nil {
 		w.removeLocked()
 		return nil, err
@@ -65,13 +66,14 @@ func (w *Watch) removeLocked() {
 	// An index that can't be read leaves the watch with its series, where it
 	// only costs a flag: its channel has room for one and is never waited for.
 	_ = w.eachLocked(func(ser *Series) {
-		kept := make([]*Watch, 0, len(ser.watches))
-		for _, o := range ser.watches {
+		ws := ser.watchesLocked()
+		kept := make([]*Watch, 0, len(ws))
+		for _, o := range ws {
 			if o != w {
 				kept = append(kept, o)
 			}
 		}
-		ser.watches = kept
+		ser.setWatchesLocked(kept)
 	})
 }
 
