@@ -35,6 +35,13 @@ type Series struct {
 	watches  []*Watch // replaced, never changed in place
 }
 
+// Freed tells whether the series was taken out of its store.
+func (s *Series) Freed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.freed
+}
+
 // overAtLocked returns when the series counts as over if nothing more arrives.
 // It goes by arrival, not by sample time: a sender whose clock or queue lags
 // by a minute is alive as long as it pushes.
