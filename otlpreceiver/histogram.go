@@ -3,9 +3,11 @@ package otlpreceiver
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"strconv"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
@@ -50,6 +52,28 @@ func (t *translator) histogram(m metric, p pmetric.HistogramDataPoint) error {
 	}
 	first.note(t.float(m, t.series.named(m.name+"_count"), ms, float64(p.Count())))
 	return first.err
+}
+
+// histogramSeries returns the labels of the series that histogram stored this
+// point in just now, in the same order.
+func (t *translator) histogramSeries(m metric, p pmetric.HistogramDataPoint) iter.Seq[labels.Labels] {
+	return func(yield func(labels.Labels) bool) {
+		for _, b := range p.ExplicitBounds().All() {
+			if math.IsInf(b, 1) {
+				break
+			}
+			if !yield(t.series.variant(m.name+"_bucket", "le", formatFloat(b))) {
+				return
+			}
+		}
+		if !yield(t.series.variant(m.name+"_bucket", "le", "+Inf")) {
+			return
+		}
+		if p.HasSum() && !yield(t.series.named(m.name+"_sum")) {
+			return
+		}
+		yield(t.series.named(m.name + "_count"))
+	}
 }
 
 // checkHistogram refuses points whose buckets can't be told apart.

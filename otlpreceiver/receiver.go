@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,6 +45,11 @@ type Receiver struct {
 	metrics   *metrics
 	now       func() time.Time // of the log's rate limit, not of samples
 
+	hasher    hasher
+	cache     *cache
+	batches   sync.Pool // of *batch
+	pdataOnly bool      // for tests: no hot path
+
 	warned atomic.Int64 // when rejected points were last logged, in ns
 }
 
@@ -63,8 +69,18 @@ func New(o Options) (*Receiver, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Receiver{store: o.Store, promotion: p, log: o.Logger, metrics: m, now: time.Now}, nil
+	r := &Receiver{
+		store: o.Store, promotion: p, log: o.Logger, metrics: m, now: time.Now,
+		hasher: newHasher(),
+		// Twice, for senders of which some write the same attributes in another order.
+		cache: newCache(2 * o.Store.MaxSeries()),
+	}
+	r.batches.New = func() any { return newBatch(r) }
+	return r, nil
 }
+
+// Run keeps the receiver's cache tidy until ctx is done.
+func (r *Receiver) Run(ctx context.Context) error { return r.cache.run(ctx) }
 
 // ServerOptions returns the options that a server needs to have a receiver
 // registered. Other services of that server work as before.
@@ -104,30 +120,53 @@ func handleExport(srv any, ctx context.Context, dec func(any) error, intercept g
 	})
 }
 
+// export stores one request: on the hot path if that understands all of it.
 func (r *Receiver) export(ctx context.Context, req *request) (*response, error) {
-	size := req.size()
+	in := r.batches.Get().(*batch) // not given back by a panic
+	in.reset()
+	if !r.pdataOnly && in.read(req.bytes()) {
+		in.store()
+	} else if err := r.slowExport(ctx, req, in.t); err != nil {
+		r.release(in)
+		return nil, err
+	}
+	in.app.Commit()
+	r.metrics.count(&in.t.result)
+	res, err := r.respond(ctx, &in.t.result)
+	r.release(in)
+	return res, err
+}
+
+// release puts a batch back, unless a huge request has made it huge.
+func (r *Receiver) release(in *batch) {
+	if cap(in.points)+cap(in.histograms) <= maxPooled {
+		r.batches.Put(in)
+	}
+}
+
+// slowExport has pdata read all of a request that is malformed or unusual.
+func (r *Receiver) slowExport(ctx context.Context, req *request, t *translator) error {
 	md, err := decode(req.bytes())
-	req.free()
 	if err != nil {
 		r.metrics.malformed.Inc()
 		r.log.LogAttrs(ctx, slog.LevelDebug, "malformed OTLP request refused",
-			slog.String("peer", peerOf(ctx)), slog.Int("bytes", size), slog.Any("error", err))
-		return nil, status.Errorf(codes.InvalidArgument,
-			"the %d bytes are not an OTLP ExportMetricsServiceRequest: %s", size, clip(err.Error()))
+			slog.String("peer", peerOf(ctx)), slog.Int("bytes", req.size()), slog.Any("error", err))
+		return status.Errorf(codes.InvalidArgument,
+			"the %d bytes are not an OTLP ExportMetricsServiceRequest: %s", req.size(), clip(err.Error()))
 	}
-	t := newTranslator(r.store.Appender(), r.promotion)
 	t.walk(md)
-	t.app.Commit()
-	r.metrics.count(&t.result)
-	return r.respond(ctx, &t.result)
+	return nil
 }
+
+// fullSuccess is no bytes at all, and only read.
+var fullSuccess response
 
 // respond says which points were not stored. Full success is no bytes at all:
 // OTLP wants partial_success unset then.
 func (r *Receiver) respond(ctx context.Context, res *result) (*response, error) {
 	msg := res.message()
 	if msg == "" {
-		return &response{}, nil
+		return &fullSuccess, nil
 	}
 	rejected := res.rejectedPoints()
 	r.warn(ctx, rejected, msg)

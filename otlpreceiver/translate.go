@@ -39,6 +39,13 @@ func newTranslator(app *store.Appender, p promotion) *translator {
 	return &translator{app: app, promotion: p, names: newNamer()}
 }
 
+// reset forgets the request before.
+func (t *translator) reset() {
+	t.result = result{}
+	t.resource = nil
+	clear(t.names.known)
+}
+
 func (t *translator) walk(md pmetric.Metrics) {
 	for _, rm := range md.ResourceMetrics().All() {
 		t.enterResource(rm.Resource())
@@ -52,11 +59,21 @@ func (t *translator) walk(md pmetric.Metrics) {
 
 // enterResource computes the labels of a resource, once for all its points.
 func (t *translator) enterResource(r pcommon.Resource) {
-	t.attrs = appendAttributes(t.attrs[:0], r.Attributes())
-	var err error
-	if t.resource, err = t.names.resourceLabels(t.promotion, t.attrs); err != nil {
-		t.result.warn("", fmt.Errorf("resource: %w", err))
+	var problem error
+	if t.resource, problem = t.resourceLabels(r); problem != nil {
+		t.result.warn("", problem)
 	}
+}
+
+// resourceLabels returns the labels that points take from a resource, and what
+// the sender must be told about it.
+func (t *translator) resourceLabels(r pcommon.Resource) ([]labels.Label, error) {
+	t.attrs = appendAttributes(t.attrs[:0], r.Attributes())
+	ls, err := t.names.resourceLabels(t.promotion, t.attrs)
+	if err != nil {
+		err = fmt.Errorf("resource: %w", err)
+	}
+	return ls, err
 }
 
 // metric is what the points of one metric have in common.

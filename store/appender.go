@@ -33,9 +33,13 @@ func (o Outcome) String() string { return outcomeNames[o] }
 
 // Appender appends the samples of one request. All of them arrive at the same
 // moment. It is not safe for concurrent use.
+//
+// Samples go to series by their labels, or, without looking those up, to series
+// that were Held before.
 type Appender struct {
 	s       *Store
 	now     int64
+	mint    int64 // samples older than this are refused
 	touched []*Watch
 	counts  [outcomes]int
 	evicted int
@@ -43,7 +47,39 @@ type Appender struct {
 
 // Appender returns an appender for one request. The caller must Commit it.
 func (s *Store) Appender() *Appender {
-	return &Appender{s: s, now: s.now()}
+	a := &Appender{s: s}
+	a.Reset()
+	return a
+}
+
+// Reset makes a committed appender ready for another request, arriving now.
+func (a *Appender) Reset() {
+	a.now = a.s.now()
+	a.mint = a.now - a.s.opts.Retention.Milliseconds()
+}
+
+// Held returns the series with these labels, or nil if there is none. It is
+// for AppendTo and the like, and may be freed at any time.
+func (a *Appender) Held(lset labels.Labels) *Series {
+	return a.s.stripes.get(lset.Hash(), lset)
+}
+
+// AppendTo is Append to a series that was Held. It is the hot path. After
+// ErrFreed nothing was stored.
+func (a *Appender) AppendTo(ser *Series, t int64, v float64) (Outcome, error) {
+	return a.counted(a.to(ser, sample{t: t, v: v}, false))
+}
+
+// AddTo is Add to a series that was Held. After ErrFreed nothing was stored.
+func (a *Appender) AddTo(ser *Series, t int64, delta float64) (Outcome, error) {
+	return a.counted(a.to(ser, sample{t: t, v: delta}, true))
+}
+
+func (a *Appender) counted(out Outcome, err error) (Outcome, error) {
+	if err != ErrFreed { //nolint:errorlint // to returns it as it is, once per sample
+		a.counts[out]++
+	}
+	return out, err
 }
 
 // Append stores a float at t (ms). lset must hold __name__ and is kept.
@@ -71,7 +107,7 @@ func (a *Appender) AddHistogram(lset labels.Labels, t int64, delta *histogram.Fl
 // End stores a staleness marker at t: the series has ended. A series that the
 // store does not hold is not made.
 func (a *Appender) End(lset labels.Labels, t int64) (Outcome, error) {
-	ser := a.s.stripes.get(lset.Hash(), lset)
+	ser := a.Held(lset)
 	if ser == nil {
 		a.counts[Dropped]++
 		return Dropped, nil
@@ -105,7 +141,7 @@ func (a *Appender) EndVariants(lset labels.Labels, label string, t int64) error 
 
 func (a *Appender) end(ser *Series, t int64) (Outcome, error) {
 	out, err := a.to(ser, sample{t: t, v: staleNaN}, false)
-	if errors.Is(err, errFreed) {
+	if errors.Is(err, ErrFreed) {
 		err = nil // it had ended long ago
 	}
 	a.counts[out]++
@@ -114,7 +150,7 @@ func (a *Appender) end(ser *Series, t int64) (Outcome, error) {
 
 func (a *Appender) append(lset labels.Labels, in sample, delta bool) (Outcome, error) {
 	hash := lset.Hash()
-	if in.t < a.now-a.s.opts.Retention.Milliseconds() {
+	if in.t < a.mint {
 		// Before the series is made: a refused sample must not cost one.
 		a.counts[Refused]++
 		return Refused, a.tooOld(in.t)
@@ -129,7 +165,7 @@ func (a *Appender) append(lset labels.Labels, in sample, delta bool) (Outcome, e
 			}
 		}
 		out, err := a.to(ser, in, delta)
-		if errors.Is(err, errFreed) {
+		if errors.Is(err, ErrFreed) {
 			continue
 		}
 		a.counts[out]++
@@ -142,23 +178,20 @@ func (a *Appender) tooOld(t int64) error {
 		time.UnixMilli(t).UTC().Format(time.RFC3339Nano), a.s.opts.Retention)
 }
 
-// errFreed says that the sweeper took the series out after it was looked up.
-var errFreed = errors.New("series was freed")
-
-// to appends to a known series. After errFreed nothing was stored.
+// to appends to a known series. After ErrFreed nothing was stored.
 func (a *Appender) to(ser *Series, in sample, delta bool) (Outcome, error) {
 	var ahead uint32
 	if in.t > a.now {
 		ahead = uint32(min(in.t-a.now, math.MaxUint32)) //nolint:gosec // bounded right here
 		in.t = a.now
 	}
-	if in.t < a.now-a.s.opts.Retention.Milliseconds() {
+	if in.t < a.mint {
 		return Refused, a.tooOld(in.t)
 	}
 	ser.mu.Lock()
 	defer ser.mu.Unlock()
 	if ser.freed {
-		return Dropped, errFreed
+		return Dropped, ErrFreed
 	}
 	if delta {
 		var ok bool
@@ -172,7 +205,8 @@ func (a *Appender) to(ser *Series, in sample, delta bool) (Outcome, error) {
 	}
 	ser.silent = false
 	for _, w := range ser.watchesLocked() {
-		if !w.dirty.Swap(true) {
+		// The load keeps a line that many series share from being written.
+		if !w.dirty.Load() && !w.dirty.Swap(true) {
 			a.touched = append(a.touched, w)
 		}
 	}

@@ -257,7 +257,7 @@ func TestFreedSeriesIsMadeAnew(t *testing.T) {
 	s.Sweep()
 	a := s.Appender()
 	_, err := a.to(ser, sample{t: ms(200), v: 2}, false)
-	require.ErrorIs(t, err, errFreed)
+	require.ErrorIs(t, err, ErrFreed)
 	_, err = a.Append(m, ms(200), 2)
 	require.NoError(t, err)
 	a.Commit()

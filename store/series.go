@@ -49,6 +49,13 @@ func (s *Series) setWatchesLocked(ws []*Watch) {
 	}
 }
 
+// Freed tells whether the series was taken out of its store.
+func (s *Series) Freed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.freed
+}
+
 // overAtLocked returns when the series counts as over if nothing more arrives.
 // It goes by arrival, not by sample time: a sender whose clock or queue lags
 // by a minute is alive as long as it pushes.

@@ -23,6 +23,8 @@ var (
 	ErrSeriesLimit = errors.New("series limit reached")
 	// ErrMetricLimit: a new series would exceed Options.MaxSeriesPerMetric.
 	ErrMetricLimit = errors.New("series limit of the metric reached")
+	// ErrFreed: the series was taken out of the store after it was Held.
+	ErrFreed = errors.New("series was freed")
 )
 
 // Options are a store's bounds. Zero means the default in brackets.
@@ -111,6 +113,9 @@ func (s *Store) SeriesCount() int {
 	defer s.mu.Unlock()
 	return s.count
 }
+
+// MaxSeries returns the most series that the store holds.
+func (s *Store) MaxSeries() int { return s.opts.MaxSeries }
 
 // create is the slow path of an append: the first sample of a series.
 func (s *Store) create(lset labels.Labels, hash uint64) (*Series, error) {

@@ -105,6 +105,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 	group, ctx := errgroup.WithContext(ctx)
 	storeCtx, stopStore := context.WithCancel(context.WithoutCancel(ctx)) // the store outlives its users
 	group.Go(func() error { return samples.Run(storeCtx) })
+	group.Go(func() error { return receiver.Run(storeCtx) })
 	group.Go(serveGRPC("otlp-grpc", s.otlp, listeners.otlp))
 	group.Go(serveGRPC("keda-grpc", s.keda, listeners.keda))
 	group.Go(serveHTTP("http", s.http, listeners.http))

@@ -1,0 +1,232 @@
+package otlpreceiver
+
+import (
+	"context"
+	"hash/maphash"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
+)
+
+// purgeInterval bounds how long a key outlives its series, and, twice over, how
+// long one is kept that no request has used.
+const purgeInterval = time.Minute
+
+// key is a hash of bytes as they came over the wire. Its 128 bits and secret
+// seeds stand in for comparing the bytes themselves: nobody can look for two
+// that collide, and by chance a trillion keys hold such a pair with p < 1e-14.
+type key [2]uint64
+
+type hasher struct{ a, b maphash.Seed }
+
+func newHasher() hasher { return hasher{maphash.MakeSeed(), maphash.MakeSeed()} }
+
+func (h *hasher) of(b []byte) key {
+	return key{maphash.Bytes(h.a, b), maphash.Bytes(h.b, b)}
+}
+
+// and returns the key of two things, in that order. Each is hashed on its own,
+// so bytes can't move from one to the other; the odd factor (that of
+// splitmix64) keeps equal parts from cancelling out.
+func (k key) and(o key) key {
+	const odd = 0x9e3779b97f4a7c15
+	return key{k[0]*odd + o[0], k[1]*odd + o[1]}
+}
+
+// entry is what the bytes of a data point's identity stand for. It is not
+// changed once it is in the cache.
+type entry struct {
+	series *store.Series   // of a number
+	all    []*store.Series // of a histogram: its buckets, count, and sum if it has one
+	used   atomic.Uint32   // the cache's age when it was last hit
+}
+
+func (e *entry) freed() bool {
+	if e.series != nil {
+		return e.series.Freed()
+	}
+	for _, ser := range e.all {
+		if ser.Freed() {
+			return true
+		}
+	}
+	return false
+}
+
+// origin is what the bytes of one resource stand for.
+type origin struct {
+	labels  []labels.Label // that its points take from it
+	problem error          // what the sender is told about it with every request
+	used    atomic.Uint32
+
+	mu     sync.RWMutex // guards what follows
+	points map[key]*entry
+	out    bool // not in the cache, or no longer: nobody will find its points
+}
+
+const cacheStripes = 64
+
+// cache remembers which series the bytes of a data point stand for, by resource
+// so that a request takes one lock for all the points of one. It is bounded:
+// what does not fit goes the slow path, and what is in it stays.
+//
+// Locks: a stripe's, then an origin's.
+type cache struct {
+	limit   int64
+	size    atomic.Int64  // origins and series
+	age     atomic.Uint32 // purges so far
+	stripes [cacheStripes]cacheStripe
+}
+
+type cacheStripe struct {
+	mu      sync.RWMutex
+	origins map[key]*origin
+	_       [32]byte // keeps two stripes' locks out of one cache line
+}
+
+func newCache(limit int) *cache {
+	c := &cache{limit: int64(limit)}
+	for i := range c.stripes {
+		c.stripes[i].origins = map[key]*origin{}
+	}
+	return c
+}
+
+func (c *cache) stripe(k key) *cacheStripe { return &c.stripes[k[0]%cacheStripes] }
+
+func (c *cache) origin(k key) *origin {
+	s := c.stripe(k)
+	s.mu.RLock()
+	o := s.origins[k]
+	s.mu.RUnlock()
+	if o != nil {
+		c.touch(&o.used)
+	}
+	return o
+}
+
+// touch writes only what is not there yet: many requests share the line.
+func (c *cache) touch(used *atomic.Uint32) {
+	if age := c.age.Load(); used.Load() != age {
+		used.Store(age)
+	}
+}
+
+// putOrigin returns the origin for k, which is o unless somebody was faster.
+func (c *cache) putOrigin(k key, o *origin) *origin {
+	s := c.stripe(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if held := s.origins[k]; held != nil {
+		return held
+	}
+	o.used.Store(c.age.Load())
+	o.points = map[key]*entry{}
+	if o.out = !c.reserve(1); !o.out {
+		s.origins[k] = o
+	}
+	return o
+}
+
+// put remembers e, in place of what was there, if there is room.
+func (c *cache) put(o *origin, k key, e *entry) {
+	e.used.Store(c.age.Load())
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.out {
+		return
+	}
+	if old := o.points[k]; old != nil {
+		c.size.Add(-old.size())
+		delete(o.points, k)
+	}
+	if c.reserve(e.size()) {
+		o.points[k] = e
+	}
+}
+
+func (e *entry) size() int64 { return int64(max(len(e.all), 1)) }
+
+func (c *cache) reserve(n int64) bool {
+	if c.size.Add(n) > c.limit {
+		c.size.Add(-n)
+		return false
+	}
+	return true
+}
+
+// run purges the cache until ctx is done.
+func (c *cache) run(ctx context.Context) error {
+	tick := time.NewTicker(purgeInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			c.purge()
+		}
+	}
+}
+
+// purge forgets the keys of freed series, and those that nothing has used since
+// the purge before the last: a sender that shuffles its attributes leaves many
+// to one living series.
+func (c *cache) purge() {
+	age := c.age.Add(1)
+	unused := func(used *atomic.Uint32) bool { return age-used.Load() > 1 }
+	for i := range c.stripes {
+		s := &c.stripes[i]
+		s.mu.RLock()
+		held := maps.Clone(s.origins)
+		s.mu.RUnlock()
+		for k, o := range held {
+			if c.purgePoints(o, unused) || !unused(&o.used) {
+				continue
+			}
+			s.mu.Lock()
+			c.remove(s, k, o)
+			s.mu.Unlock()
+		}
+	}
+}
+
+// purgePoints reports whether any points are left. It looks for dead ones with
+// the lock that requests share, as a resource may have very many.
+func (c *cache) purgePoints(o *origin, unused func(*atomic.Uint32) bool) bool {
+	var dead []key
+	o.mu.RLock()
+	for k, e := range o.points {
+		if unused(&e.used) || e.freed() {
+			dead = append(dead, k)
+		}
+	}
+	left := len(o.points) > len(dead)
+	o.mu.RUnlock()
+	for _, k := range dead {
+		o.mu.Lock()
+		if e := o.points[k]; e != nil {
+			c.size.Add(-e.size())
+			delete(o.points, k)
+		}
+		o.mu.Unlock()
+	}
+	return left
+}
+
+// remove takes an origin out of its stripe, which must be locked.
+func (c *cache) remove(s *cacheStripe, k key, o *origin) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.points) > 0 { // there is something new
+		return
+	}
+	o.out = true
+	delete(s.origins, k)
+	c.size.Add(-1)
+}

@@ -1,0 +1,188 @@
+package otlpreceiver
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
+)
+
+// store appends what the batch holds, in the order of the request.
+func (in *batch) store() {
+	metrics, points := in.metrics, in.points
+	for i := range in.resources {
+		r := &in.resources[i]
+		in.t.resource = r.origin.labels
+		if r.origin.problem != nil {
+			in.t.result.warn("", r.origin.problem)
+		}
+		for j := range metrics[:r.metrics] {
+			m := &metrics[j]
+			switch {
+			case m.decoded >= 0:
+				in.t.metric(in.decoded[m.decoded])
+			case m.kind == explicitHistogram:
+				in.storeHistograms(r.origin, m, points[:m.points])
+			default:
+				in.storeNumbers(r.origin, m, points[:m.points])
+			}
+			points = points[m.points:]
+		}
+		metrics = metrics[r.metrics:]
+	}
+}
+
+// storeNumbers is the hot path: a value for a series that is known. Everything else
+// about a number is slowNumber's.
+func (in *batch) storeNumbers(o *origin, m *metricPart, points []point) {
+	for i := range points {
+		p := &points[i]
+		var err error
+		ms := int64(p.time / 1e6) //nolint:gosec // at most 1.8e13
+		switch {
+		case p.entry == nil || !p.plain:
+			err = in.slowNumber(o, m, p)
+		case !m.delta:
+			_, err = in.app.AppendTo(p.entry.series, ms, p.value)
+		case math.IsNaN(p.value) || math.IsInf(p.value, 0):
+			err = errDeltaNaN
+		default:
+			_, err = in.app.AddTo(p.entry.series, ms, p.value)
+		}
+		if err != nil && errors.Is(err, store.ErrFreed) {
+			err = in.slowNumber(o, m, p)
+		}
+		if err != nil {
+			in.t.result.reject(m.kind, string(m.name), 1, err)
+			continue
+		}
+		in.t.result.accepted[m.kind]++
+	}
+}
+
+// slowNumber takes a number as pdata's, and remembers its series.
+func (in *batch) slowNumber(o *origin, m *metricPart, p *point) error {
+	if err := in.enter(m, p); err != nil {
+		return err
+	}
+	if err := in.t.number(m.in, in.decoded[p.decoded].Gauge().DataPoints().At(0)); err != nil {
+		return err
+	}
+	if ser := in.app.Held(in.t.series.named(m.in.name)); ser != nil {
+		in.r.cache.put(o, p.id, &entry{series: ser})
+	}
+	return nil
+}
+
+// storeHistograms is the hot path for the buckets, count and sum of a histogram
+// whose series are known. Everything else is slowHistogram's.
+func (in *batch) storeHistograms(o *origin, m *metricPart, points []point) {
+	for i := range points {
+		p := &points[i]
+		h := &in.histograms[p.histogram]
+		var err error
+		if p.entry == nil || !p.plain || !h.plain(m) {
+			err = in.slowHistogram(o, m, p)
+		} else if err = in.known(m, p, h); errors.Is(err, store.ErrFreed) {
+			// What was stored before it came to a freed series is a duplicate now.
+			err = in.slowHistogram(o, m, p)
+		}
+		if err != nil {
+			in.t.result.reject(m.kind, string(m.name), 1, err)
+			continue
+		}
+		in.t.result.accepted[m.kind]++
+	}
+}
+
+// plain tells whether checkHistogram would let the buckets pass whose bounds it
+// has let pass before.
+func (h *histogramPart) plain(m *metricPart) bool {
+	if len(h.counts) != len(h.bounds)+8 && len(h.counts)+len(h.bounds) > 0 {
+		return false
+	}
+	if m.delta && (math.IsNaN(h.sum) || math.IsInf(h.sum, 0)) {
+		return false
+	}
+	var upTo uint64
+	for c := h.counts; len(c) > 0; c = c[8:] {
+		n := binary.LittleEndian.Uint64(c)
+		if upTo+n < upTo {
+			return false
+		}
+		upTo += n
+	}
+	return true
+}
+
+// known appends a histogram's point to its series, in translator.histogram's order.
+func (in *batch) known(m *metricPart, p *point, h *histogramPart) error {
+	var first firstError
+	ms := int64(p.time / 1e6) //nolint:gosec // at most 1.8e13
+	add := in.app.AppendTo
+	if m.delta {
+		add = in.app.AddTo
+	}
+	all := p.entry.all
+	last := len(all) - 2 // le="+Inf"
+	if h.hasSum {
+		last--
+	}
+	var upTo uint64
+	for i, ser := range all {
+		v := float64(h.count)
+		switch {
+		case i < last:
+			upTo += binary.LittleEndian.Uint64(h.counts[8*i:])
+			v = float64(upTo)
+		case i == last+1 && h.hasSum:
+			v = h.sum
+		}
+		if _, err := add(ser, ms, v); err != nil {
+			if errors.Is(err, store.ErrFreed) {
+				return err
+			}
+			first.note(err)
+		}
+	}
+	return first.err
+}
+
+// slowHistogram takes a histogram as pdata's, and remembers its series.
+func (in *batch) slowHistogram(o *origin, m *metricPart, p *point) error {
+	if err := in.enter(m, p); err != nil {
+		return err
+	}
+	dp := in.decoded[p.decoded].Histogram().DataPoints().At(0)
+	if err := in.t.histogram(m.in, dp); err != nil {
+		return err
+	}
+	if !p.plain {
+		return nil // a marker: its bounds, if any, mean nothing
+	}
+	var all []*store.Series
+	for lset := range in.t.histogramSeries(m.in, dp) {
+		ser := in.app.Held(lset)
+		if ser == nil {
+			return nil
+		}
+		all = append(all, ser)
+	}
+	in.r.cache.put(o, p.id, &entry{all: all})
+	return nil
+}
+
+// enter prepares the slow path of a point: its metric's name, once, and the
+// point as pdata has it. A point is not decoded yet if its series were known.
+func (in *batch) enter(m *metricPart, p *point) error {
+	if !m.entered {
+		m.entered = true
+		m.in = metric{sent: string(m.name), delta: m.delta}
+		m.in.name, m.problem = in.t.names.metric(m.in.sent)
+	}
+	if m.problem == nil && p.decoded < 0 && !in.decodePoint(m, p) {
+		return errors.New("a data point is malformed") // and was known: only a collision of hashes says so
+	}
+	return m.problem
+}

@@ -1,0 +1,126 @@
+package otlpreceiver
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	colpb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	mpb "go.opentelemetry.io/proto/otlp/metrics/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
+)
+
+// pushes is one request sent again and again, each time with new times and
+// values, which are written where they stand.
+type pushes struct {
+	t     testing.TB
+	h     *harness
+	body  []byte
+	req   *request
+	times []int // where they stand
+	vals  []int
+	sent  int
+}
+
+func newPushes(t testing.TB, pdataOnly bool, rms ...*mpb.ResourceMetrics) *pushes {
+	p := &pushes{t: t, h: &harness{t: t, clock: newClock()}}
+	p.h.store = store.New(store.Options{Now: p.h.clock.now})
+	var err error
+	p.h.receiver, err = New(Options{Store: p.h.store})
+	require.NoError(t, err)
+	p.h.receiver.pdataOnly = pdataOnly
+	p.body, err = proto.Marshal(&colpb.ExportMetricsServiceRequest{ResourceMetrics: rms})
+	require.NoError(t, err)
+	p.req = asRequest(p.body)
+	find := func(tag byte, v uint64) (places []int) {
+		needle := binary.LittleEndian.AppendUint64([]byte{tag}, v)
+		for i := 0; ; i += len(needle) {
+			n := bytes.Index(p.body[i:], needle)
+			if n < 0 {
+				return places
+			}
+			i += n
+			places = append(places, i+1)
+		}
+	}
+	p.times = find(pointTime, at(0))
+	p.vals = find(numberDouble, math.Float64bits(sentinel))
+	require.NotEmpty(t, p.times)
+	return p
+}
+
+const sentinel = 1234.5
+
+// patch makes it another push, five seconds later.
+func (p *pushes) patch() {
+	p.h.clock.advance(5 * time.Second)
+	p.sent++
+	now := uint64(p.h.clock.now().UnixNano())
+	for _, i := range p.times {
+		binary.LittleEndian.PutUint64(p.body[i:], now)
+	}
+	for _, i := range p.vals {
+		binary.LittleEndian.PutUint64(p.body[i:], math.Float64bits(float64(p.sent)))
+	}
+}
+
+func (p *pushes) send() {
+	p.patch()
+	if res, err := p.h.receiver.export(p.t.Context(), p.req); err != nil || len(*res) > 0 {
+		p.t.Fatal(err, string(*res))
+	}
+}
+
+// gateway is what a collector sends for many pods: 20 gauges each.
+func gateway(pods int) (rms []*mpb.ResourceMetrics) {
+	for i := range pods {
+		pod := fmt.Sprintf("fbopt-predictor-7d4b9c6f5-%05d", i)
+		var ms []*mpb.Metric
+		for j := range 20 {
+			ms = append(ms, gaugeOf(fmt.Sprintf("vllm:some_metric_of_theirs_%d", j),
+				double(0, sentinel, "model_name", "fbopt", "namespace", "models", "deployment", "fbopt-predictor", "pod", pod)))
+		}
+		rms = append(rms, resource(kv("service.name", "otel-collector", "service.instance.id", "localhost:8080",
+			"k8s.namespace.name", "models", "k8s.deployment.name", "fbopt-predictor", "k8s.pod.name", pod), ms...))
+	}
+	return rms
+}
+
+// BenchmarkPush is one push of a sidecar, of a gateway, and of a sidecar with
+// histograms: stored by the hot path, decoded by pdata and dropped, and stored
+// by pdata's path.
+func BenchmarkPush(b *testing.B) {
+	for _, shape := range []struct {
+		name string
+		rms  []*mpb.ResourceMetrics
+	}{{"sidecar", gateway(1)}, {"gateway", gateway(50)}, {"kserve", []*mpb.ResourceMetrics{kserve(0, true)}}} {
+		measure := func(way string, pdataOnly bool, push func(*pushes)) {
+			b.Run(shape.name+"/"+way, func(b *testing.B) {
+				p := newPushes(b, pdataOnly, shape.rms...)
+				for range 30 {
+					p.send() // rings have grown
+				}
+				b.ReportAllocs()
+				b.ResetTimer()
+				for b.Loop() {
+					push(p)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(p.times)), "ns/point")
+			})
+		}
+		measure("hot", false, (*pushes).send)
+		measure("decode-and-drop", true, func(p *pushes) {
+			p.patch()
+			if _, err := decode(p.body); err != nil {
+				b.Fatal(err)
+			}
+		})
+		measure("pdata", true, (*pushes).send)
+	}
+}

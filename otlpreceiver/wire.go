@@ -1,0 +1,261 @@
+package otlpreceiver
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/prometheus/prometheus/model/value"
+)
+
+// The hot path's view of the wire. It takes what senders write every day and
+// nothing else: whatever it does not know, finds twice or finds too long it
+// declines, and pdata reads that part, or the request, as it always did. So it
+// need not know pdata's opinion on any oddity, and has no errors of its own.
+// Tags are one byte: the field's number, and below it its wire type.
+const (
+	wireVarint  = 0
+	wireFixed64 = 1
+	wireBytes   = 2
+
+	requestResourceMetrics = 1<<3 | wireBytes
+
+	resourceMetricsResource  = 1<<3 | wireBytes
+	resourceMetricsScopes    = 2<<3 | wireBytes
+	resourceMetricsSchemaURL = 3<<3 | wireBytes
+
+	scopeMetricsScope     = 1<<3 | wireBytes
+	scopeMetricsMetrics   = 2<<3 | wireBytes
+	scopeMetricsSchemaURL = 3<<3 | wireBytes
+
+	scopeName       = 1<<3 | wireBytes
+	scopeVersion    = 2<<3 | wireBytes
+	scopeAttributes = 3<<3 | wireBytes
+
+	metricName        = 1<<3 | wireBytes
+	metricDescription = 2<<3 | wireBytes
+	metricUnit        = 3<<3 | wireBytes
+	metricGauge       = 5<<3 | wireBytes
+	metricSum         = 7<<3 | wireBytes
+	metricHistogram   = 9<<3 | wireBytes
+	metricMetadata    = 12<<3 | wireBytes
+
+	dataPoints      = 1<<3 | wireBytes // of a gauge, sum or histogram
+	dataTemporality = 2<<3 | wireVarint
+	dataMonotonic   = 3<<3 | wireVarint
+
+	pointStart = 2<<3 | wireFixed64 // of a number or histogram
+	pointTime  = 3<<3 | wireFixed64
+
+	numberDouble     = 4<<3 | wireFixed64
+	numberInt        = 6<<3 | wireFixed64
+	numberAttributes = 7<<3 | wireBytes
+	numberFlags      = 8<<3 | wireVarint
+
+	histogramCount      = 4<<3 | wireFixed64
+	histogramSum        = 5<<3 | wireFixed64
+	histogramCounts     = 6<<3 | wireBytes
+	histogramBounds     = 7<<3 | wireBytes
+	histogramAttributes = 9<<3 | wireBytes
+	histogramFlags      = 10<<3 | wireVarint
+	histogramMin        = 11<<3 | wireFixed64
+	histogramMax        = 12<<3 | wireFixed64
+
+	keyValueKey    = 1<<3 | wireBytes
+	keyValueValue  = 2<<3 | wireBytes
+	anyValueString = 1<<3 | wireBytes
+)
+
+// uvarint reads a varint of at most four bytes at b[i:], which is more than
+// any length, flag or enum has, and returns what is after it: 0 if there is none.
+func uvarint(b []byte, i int) (v uint64, next int) {
+	for shift := 0; shift < 28 && i < len(b); shift += 7 {
+		c := b[i]
+		i++
+		v |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			return v, i
+		}
+	}
+	return 0, 0
+}
+
+// span returns where the bytes of a field lie whose tag was at b[i]: to is 0
+// if they are not all there.
+func span(b []byte, i int) (from, to int) {
+	i++
+	if i < len(b) && b[i] < 0x80 { // nearly all
+		from, to = i+1, i+1+int(b[i])
+	} else {
+		var n uint64
+		if n, from = uvarint(b, i); from == 0 {
+			return 0, 0
+		}
+		to = from + int(n) //nolint:gosec // below 2^28
+	}
+	if to > len(b) {
+		return 0, 0
+	}
+	return from, to
+}
+
+// point is one data point of a number or histogram, as far as the hot path has
+// come with it. It is one cache line.
+type point struct {
+	id    key // of the attributes, then of all that makes the series
+	entry *entry
+	time  uint64
+	value float64
+	// raw is where the point's bytes begin and end in the request.
+	raw [2]uint32
+	// decoded and histogram are places in the batch; decoded may be -1.
+	decoded, histogram int32
+	plain              bool // has a time and a value, and nothing says otherwise
+}
+
+// readNumber fills in a number data point, or declines it.
+func (p *point) readNumber(b []byte, hash *hasher) bool {
+	var from, to int // of the attributes, which must be side by side
+	var hasValue bool
+	var flags uint64
+	for i := 0; i < len(b); {
+		switch b[i] {
+		case pointStart, pointTime, numberDouble, numberInt:
+			if len(b)-i < 9 {
+				return false
+			}
+			v := binary.LittleEndian.Uint64(b[i+1:])
+			switch b[i] {
+			case pointTime:
+				p.time = v
+			case numberDouble:
+				p.value, hasValue = math.Float64frombits(v), true
+			case numberInt:
+				p.value, hasValue = float64(int64(v)), true //nolint:gosec // the wire's two's complement
+			}
+			i += 9
+		case numberAttributes:
+			if to == 0 {
+				from = i
+			} else if to != i {
+				return false
+			}
+			if _, to = span(b, i); to == 0 {
+				return false
+			}
+			i = to
+		case numberFlags:
+			if flags, i = uvarint(b, i+1); i == 0 {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	p.id = hash.of(b[from:to])
+	p.plain = hasValue && flags&noRecordedValue == 0 && p.time != 0 && !value.IsStaleNaN(p.value)
+	return true
+}
+
+const noRecordedValue = 1 // of a point's flags
+
+// histogramPart is what a histogram's point has and a number's has not. The slices
+// are packed little-endian numbers of the request.
+type histogramPart struct {
+	count          uint64
+	sum            float64
+	hasSum         bool
+	counts, bounds []byte
+}
+
+// readHistogram fills in a histogram data point, or declines it.
+func (p *point) readHistogram(b []byte, hash *hasher, h *histogramPart) bool {
+	var from, to int // of the attributes, which must be side by side
+	var flags uint64
+	for i := 0; i < len(b); {
+		switch b[i] {
+		case pointStart, pointTime, histogramCount, histogramSum, histogramMin, histogramMax:
+			if len(b)-i < 9 {
+				return false
+			}
+			v := binary.LittleEndian.Uint64(b[i+1:])
+			switch b[i] {
+			case pointTime:
+				p.time = v
+			case histogramCount:
+				h.count = v
+			case histogramSum:
+				h.sum, h.hasSum = math.Float64frombits(v), true
+			}
+			i += 9
+		case histogramAttributes:
+			if to == 0 {
+				from = i
+			} else if to != i {
+				return false
+			}
+			if _, to = span(b, i); to == 0 {
+				return false
+			}
+			i = to
+		case histogramCounts, histogramBounds:
+			first, end := span(b, i)
+			if end == 0 || (end-first)%8 != 0 {
+				return false
+			}
+			dst := &h.counts
+			if b[i] == histogramBounds {
+				dst = &h.bounds
+			}
+			if *dst != nil {
+				return false
+			}
+			*dst = b[first:end:end]
+			i = end
+		case histogramFlags:
+			if flags, i = uvarint(b, i+1); i == 0 {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	p.id = hash.of(b[from:to]).and(hash.of(h.bounds))
+	p.plain = flags&noRecordedValue == 0 && p.time != 0 && !value.IsStaleNaN(h.sum)
+	return true
+}
+
+// plainAttribute tells whether b is an attribute with a text value and nothing
+// else. It is for attributes that are not ours to store but pdata's to refuse:
+// a scope's, and the metadata that Collectors' scrapers give every metric.
+func plainAttribute(b []byte) bool {
+	if len(b) == 0 || b[0] != keyValueKey {
+		return false
+	}
+	_, i := span(b, 0)
+	if i == 0 || i == len(b) || b[i] != keyValueValue {
+		return false
+	}
+	from, to := span(b, i)
+	if to != len(b) || from == to || b[from] != anyValueString {
+		return false
+	}
+	_, end := span(b, from)
+	return end == to
+}
+
+// plainScope tells whether b is an instrumentation scope that needs no pdata.
+func plainScope(b []byte) bool {
+	for i := 0; i < len(b); {
+		from, to := span(b, i)
+		switch {
+		case to == 0:
+			return false
+		case b[i] == scopeName, b[i] == scopeVersion:
+		case b[i] == scopeAttributes && plainAttribute(b[from:to]):
+		default:
+			return false
+		}
+		i = to
+	}
+	return true
+}
