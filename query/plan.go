@@ -2,12 +2,15 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
 // Plan is a compiled query. It may be used concurrently.
@@ -17,6 +20,7 @@ type Plan struct {
 	metric    string
 	selectors [][]*labels.Matcher
 	filters   bool
+	direct    *direct // nil if only the engine can evaluate it
 }
 
 // String returns the query as it is evaluated.
@@ -37,7 +41,50 @@ func (p *Plan) Eval(ctx context.Context, at time.Time) (float64, error) {
 	return 0, p.whyEmpty(ctx)
 }
 
-func (p *Plan) eval(ctx context.Context, at time.Time) (v float64, ok bool, err error) {
+func (p *Plan) eval(ctx context.Context, at time.Time) (float64, bool, error) {
+	v, ok, err := p.evalDirect(ctx, at)
+	if errors.Is(err, errFallBack) {
+		v, ok, err = p.evalEngine(ctx, at)
+	}
+	if err == nil && ok {
+		err = p.finite(v)
+	}
+	return v, ok && err == nil, err
+}
+
+// finite refuses what KEDA would make a zero of.
+func (p *Plan) finite(v float64) error {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return fmt.Errorf("%w: %s is %v (a division by zero, or a quantile of no observations); "+
+			"if that is to count as 0, write (%s >= 0) or vector(0)", ErrNotOneNumber, p.text, v, p.text)
+	}
+	return nil
+}
+
+// evalDirect evaluates without the engine, or says errFallBack.
+func (p *Plan) evalDirect(ctx context.Context, at time.Time) (v float64, ok bool, err error) {
+	if p.direct == nil {
+		return 0, false, errFallBack
+	}
+	in, err := p.e.opts.Store.Instant(ctx, at.UnixMilli(), p.direct.matchers...)
+	if err != nil {
+		return 0, false, errFallBack
+	}
+	return p.evalInstant(ctx, in, at)
+}
+
+func (p *Plan) evalInstant(ctx context.Context, in *store.Instant, at time.Time) (v float64, ok bool, err error) {
+	v, ok, err = p.direct.eval(ctx, in, at.UnixMilli(), limits{samples: p.e.opts.MaxSamples, timeout: p.e.opts.Timeout})
+	switch {
+	case errors.Is(err, store.ErrHistogram):
+		err = errFallBack
+	case err != nil && !errors.Is(err, errFallBack):
+		err = fmt.Errorf("%w: %s: %w", ErrEvaluation, p.text, err)
+	}
+	return v, ok, err
+}
+
+func (p *Plan) evalEngine(ctx context.Context, at time.Time) (v float64, ok bool, err error) {
 	q, err := p.e.promql.NewInstantQuery(ctx, p.e.opts.Store, nil, p.text, at)
 	if err != nil {
 		return 0, false, fmt.Errorf("%w: %s: %w", ErrEvaluation, p.text, err)
@@ -64,10 +111,6 @@ func (p *Plan) eval(ctx context.Context, at time.Time) (v float64, ok bool, err 
 		v = val[0].F
 	default:
 		return 0, false, fmt.Errorf("%w: %s is a %s", ErrNotOneNumber, p.text, res.Value.Type())
-	}
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return 0, false, fmt.Errorf("%w: %s is %v (a division by zero, or a quantile of no observations); "+
-			"if that is to count as 0, write (%s >= 0) or vector(0)", ErrNotOneNumber, p.text, v, p.text)
 	}
 	return v, true, nil
 }
