@@ -155,7 +155,12 @@ func (w *world) moment() time.Time {
 func (w *world) agree(t testing.TB, text string, over OverTime, at time.Time) bool {
 	p, err := w.engine.Compile(text, over)
 	require.NoError(t, err, text)
-	got, ok, err := p.evalDirect(t.Context(), at)
+	if p.direct == nil {
+		return false
+	}
+	in, err := w.store.Instant(t.Context(), at.UnixMilli(), p.direct.matchers...)
+	require.NoError(t, err)
+	got, ok, err := p.evalInstant(t.Context(), in, at)
 	if errors.Is(err, errFallBack) {
 		return false
 	}

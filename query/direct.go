@@ -159,6 +159,15 @@ func (d *direct) eval(ctx context.Context, in *store.Instant, at int64, l limits
 	return agg.result(), true, nil
 }
 
+// until returns the moment up to which an evaluation of in, at a moment, holds if
+// nothing changes. A range moves with every millisecond.
+func (d *direct) until(in *store.Instant, at int64) int64 {
+	if d.call != nil {
+		return at + 1
+	}
+	return in.Until()
+}
+
 // value returns what the i-th series brings to the aggregation.
 func (d *direct) value(in *store.Instant, i int, sc *scratch) (v float64, ok bool, err error) {
 	if d.call == nil {
@@ -168,13 +177,17 @@ func (d *direct) value(in *store.Instant, i int, sc *scratch) (v float64, ok boo
 	if lset := in.Labels(i); lset.Has("__type__") || lset.Has("__unit__") {
 		return 0, false, errFallBack
 	}
-	if sc.points, err = in.Range(i, d.window, sc.points[:0]); err != nil || len(sc.points) == 0 {
+	if sc.points, err = in.Range(i, d.window, sc.points[:0]); err != nil {
 		return 0, false, err
 	}
 	if d.liveOnly {
+		// Asked even without points: a histogram weighs on the engine's limit.
 		if _, ok, err = in.Last(i); !ok {
 			return 0, false, err
 		}
+	}
+	if len(sc.points) == 0 {
+		return 0, false, nil
 	}
 	floats := sc.matrix[0].Floats[:0]
 	for _, p := range sc.points {

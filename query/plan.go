@@ -21,6 +21,7 @@ type Plan struct {
 	selectors [][]*labels.Matcher
 	filters   bool
 	direct    *direct // nil if only the engine can evaluate it
+	standing  standing
 }
 
 // String returns the query as it is evaluated.
@@ -34,22 +35,24 @@ func (p *Plan) Metric() string { return p.metric }
 // is an *EmptyError, which tells how the series stand now, whatever the moment;
 // other errors wrap ErrNotOneNumber or ErrEvaluation.
 func (p *Plan) Eval(ctx context.Context, at time.Time) (float64, error) {
-	v, ok, err := p.eval(ctx, at)
-	if err != nil || ok {
-		return v, err
+	if p.direct != nil {
+		if v, err := p.standing.eval(ctx, p, at); !errors.Is(err, errFallBack) {
+			return v, err
+		}
 	}
-	return 0, p.whyEmpty(ctx)
+	v, ok, err := p.evalEngine(ctx, at)
+	return p.answer(ctx, v, ok, err)
 }
 
-func (p *Plan) eval(ctx context.Context, at time.Time) (float64, bool, error) {
-	v, ok, err := p.evalDirect(ctx, at)
-	if errors.Is(err, errFallBack) {
-		v, ok, err = p.evalEngine(ctx, at)
+func (p *Plan) answer(ctx context.Context, v float64, ok bool, err error) (float64, error) {
+	if err == nil {
+		if !ok {
+			err = p.whyEmpty(ctx)
+		} else if err = p.finite(v); err == nil {
+			return v, nil
+		}
 	}
-	if err == nil && ok {
-		err = p.finite(v)
-	}
-	return v, ok && err == nil, err
+	return 0, err
 }
 
 // finite refuses what KEDA would make a zero of.
@@ -61,18 +64,7 @@ func (p *Plan) finite(v float64) error {
 	return nil
 }
 
-// evalDirect evaluates without the engine, or says errFallBack.
-func (p *Plan) evalDirect(ctx context.Context, at time.Time) (v float64, ok bool, err error) {
-	if p.direct == nil {
-		return 0, false, errFallBack
-	}
-	in, err := p.e.opts.Store.Instant(ctx, at.UnixMilli(), p.direct.matchers...)
-	if err != nil {
-		return 0, false, errFallBack
-	}
-	return p.evalInstant(ctx, in, at)
-}
-
+// evalInstant evaluates without the engine, or says errFallBack.
 func (p *Plan) evalInstant(ctx context.Context, in *store.Instant, at time.Time) (v float64, ok bool, err error) {
 	v, ok, err = p.direct.eval(ctx, in, at.UnixMilli(), limits{samples: p.e.opts.MaxSamples, timeout: p.e.opts.Timeout})
 	switch {
@@ -131,7 +123,8 @@ func (p *Plan) Watch() (Watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watching %s: %w", p.text, err)
 	}
-	return w, nil
+	p.standing.use()
+	return planWatch{w, p}, nil
 }
 
 // whyEmpty finds out why the result is empty. A selector whose series are gone
