@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/prometheus/storage"
 )
 
-// ErrKeepLimit: a selector's series can't be kept at hand, since too many are
-// for others.
+// ErrKeepLimit says that a selector's series are not kept at hand, since too
+// many are for others.
 var ErrKeepLimit = errors.New("limit of kept series reached")
 
 // keptPerSeries bounds how many selectors' series are kept, as a multiple of the

@@ -84,10 +84,12 @@ func (w *Watch) eachLocked(f func(*Series)) error {
 			return err
 		}
 		for _, ser := range found {
-			if _, ok := seen[ser]; ok {
-				continue
+			if len(w.selectors) > 1 {
+				if _, ok := seen[ser]; ok {
+					continue
+				}
+				seen[ser] = struct{}{}
 			}
-			seen[ser] = struct{}{}
 			ser.mu.Lock()
 			f(ser)
 			ser.mu.Unlock()
