@@ -49,7 +49,7 @@ func (st *standing) eval(ctx context.Context, p *Plan, at time.Time) (float64, e
 	v, ok, err := p.evalInstant(ctx, in, at)
 	next.value, next.err = p.answer(ctx, v, ok, err)
 	switch {
-	case ts < st.last.from: // a look back, which must not hide what has come since
+	case ts < st.last.from: // a look back; the answer for now still stands
 	case next.err != nil && !lasting(next.err):
 	default:
 		next.until = p.direct.until(in, ts)

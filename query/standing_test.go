@@ -1,6 +1,7 @@
 package query
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -113,6 +114,8 @@ func TestLookBackHidesNoChange(t *testing.T) {
 	f.load(`x 2`)
 	require.InDelta(t, 1, eval(was), 0)
 	require.InDelta(t, 2, eval(f.now()), 0)
+	require.InDelta(t, 1, eval(was), 0)
+	require.True(t, p.stands(f.now()), "looking back costs no answer")
 }
 
 func TestPlanKeepsSeriesOnlyWhileItIsInUse(t *testing.T) {
@@ -215,4 +218,46 @@ func TestEvalSeesWhatWasCommittedBefore(t *testing.T) {
 	v, err := all.Eval(t.Context(), f.now())
 	require.NoError(t, err)
 	require.InDelta(t, writers*(rounds+1), v, 0)
+}
+
+// halfway is a context that does something while an evaluation looks at it.
+type halfway struct {
+	context.Context
+	looks int
+	do    func()
+}
+
+func (c *halfway) Err() error {
+	if c.looks++; c.looks == 2 {
+		c.do()
+	}
+	return c.Context.Err()
+}
+
+// TestPushDuringAnEvaluationIsNotLost: it comes after its series was read, and
+// before the answer is there.
+func TestPushDuringAnEvaluationIsNotLost(t *testing.T) {
+	f := newFixture(t)
+	push := func(pod int, v float64) {
+		a := f.store.Appender()
+		_, err := a.Append(labels.FromStrings(labels.MetricName, "m", "pod", fmt.Sprint(pod)), f.ms.Load(), v)
+		require.NoError(t, err)
+		a.Commit()
+	}
+	for pod := range checkEvery {
+		push(pod, 0)
+	}
+	p := f.plan(`sum(m)`, LastOne)
+	f.wait(time.Second)
+	for _, pod := range []int{0, checkEvery + 1} { // one that was there, and a new one
+		ctx := &halfway{Context: t.Context(), do: func() { push(pod, 1) }}
+		_, err := p.Eval(ctx, f.now())
+		require.NoError(t, err)
+		require.Greater(t, ctx.looks, 1)
+		require.False(t, p.stands(f.now()))
+		f.wait(time.Second)
+	}
+	v, err := p.Eval(t.Context(), f.now())
+	require.NoError(t, err)
+	require.InDelta(t, 2, v, 0)
 }
