@@ -76,7 +76,7 @@ func (e *Engine) plan(expr parser.Expr) (*Plan, error) {
 	if err != nil {
 		return nil, badf("the query was understood as %q, which is not valid: %s", text, describeParseError(err))
 	}
-	p := &Plan{e: e, text: text, filters: filters(expr)}
+	p := &Plan{e: e, text: text, filters: filters(expr), direct: newDirect(expr)}
 	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
 		if vs, ok := n.(*parser.VectorSelector); ok {
 			p.selectors = append(p.selectors, vs.LabelMatchers)
@@ -112,8 +112,10 @@ func filters(expr parser.Expr) bool {
 	return found
 }
 
-func metricName(vs *parser.VectorSelector) string {
-	for _, m := range vs.LabelMatchers {
+func metricName(vs *parser.VectorSelector) string { return nameOf(vs.LabelMatchers) }
+
+func nameOf(ms []*labels.Matcher) string {
+	for _, m := range ms {
 		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
 			return m.Value
 		}

@@ -64,7 +64,11 @@ func New(o Options) (*Engine, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	plans, err := lru.New[planKey, compiled](o.CacheSize)
+	plans, err := lru.NewWithEvict(o.CacheSize, func(_ planKey, c compiled) {
+		if c.plan != nil {
+			c.plan.standing.retire()
+		}
+	})
 	if err != nil {
 		return nil, fmt.Errorf("query cache of size %d: %w", o.CacheSize, err)
 	}
@@ -96,6 +100,9 @@ func (e *Engine) Compile(text string, over OverTime) (*Plan, error) {
 		return c.plan, c.err
 	}
 	plan, err := e.compile(text, over)
-	e.plans.Add(key, compiled{plan, err})
+	// Two plans of one query would keep its series twice, one of them for ever.
+	if c, ok, _ := e.plans.PeekOrAdd(key, compiled{plan, err}); ok {
+		return c.plan, c.err
+	}
 	return plan, err
 }

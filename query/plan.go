@@ -2,12 +2,15 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
 // Plan is a compiled query. It may be used concurrently.
@@ -17,6 +20,8 @@ type Plan struct {
 	metric    string
 	selectors [][]*labels.Matcher
 	filters   bool
+	direct    *direct // nil if only the engine can evaluate it
+	standing  standing
 }
 
 // String returns the query as it is evaluated.
@@ -30,14 +35,48 @@ func (p *Plan) Metric() string { return p.metric }
 // is an *EmptyError, which tells how the series stand now, whatever the moment;
 // other errors wrap ErrNotOneNumber or ErrEvaluation.
 func (p *Plan) Eval(ctx context.Context, at time.Time) (float64, error) {
-	v, ok, err := p.eval(ctx, at)
-	if err != nil || ok {
-		return v, err
+	if p.direct != nil {
+		if v, err := p.standing.eval(ctx, p, at); !errors.Is(err, errFallBack) {
+			return v, err
+		}
 	}
-	return 0, p.whyEmpty(ctx)
+	v, ok, err := p.evalEngine(ctx, at)
+	return p.answer(ctx, v, ok, err)
 }
 
-func (p *Plan) eval(ctx context.Context, at time.Time) (v float64, ok bool, err error) {
+func (p *Plan) answer(ctx context.Context, v float64, ok bool, err error) (float64, error) {
+	if err == nil {
+		if !ok {
+			err = p.whyEmpty(ctx)
+		} else if err = p.finite(v); err == nil {
+			return v, nil
+		}
+	}
+	return 0, err
+}
+
+// finite refuses what KEDA would make a zero of.
+func (p *Plan) finite(v float64) error {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return fmt.Errorf("%w: %s is %v (a division by zero, or a quantile of no observations); "+
+			"if that is to count as 0, write (%s >= 0) or vector(0)", ErrNotOneNumber, p.text, v, p.text)
+	}
+	return nil
+}
+
+// evalInstant evaluates without the engine, or says errFallBack.
+func (p *Plan) evalInstant(ctx context.Context, in *store.Instant, at time.Time) (v float64, ok bool, err error) {
+	v, ok, err = p.direct.eval(ctx, in, at.UnixMilli(), limits{samples: p.e.opts.MaxSamples, timeout: p.e.opts.Timeout})
+	switch {
+	case errors.Is(err, store.ErrHistogram):
+		err = errFallBack
+	case err != nil && !errors.Is(err, errFallBack):
+		err = fmt.Errorf("%w: %s: %w", ErrEvaluation, p.text, err)
+	}
+	return v, ok, err
+}
+
+func (p *Plan) evalEngine(ctx context.Context, at time.Time) (v float64, ok bool, err error) {
 	q, err := p.e.promql.NewInstantQuery(ctx, p.e.opts.Store, nil, p.text, at)
 	if err != nil {
 		return 0, false, fmt.Errorf("%w: %s: %w", ErrEvaluation, p.text, err)
@@ -65,10 +104,6 @@ func (p *Plan) eval(ctx context.Context, at time.Time) (v float64, ok bool, err 
 	default:
 		return 0, false, fmt.Errorf("%w: %s is a %s", ErrNotOneNumber, p.text, res.Value.Type())
 	}
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return 0, false, fmt.Errorf("%w: %s is %v (a division by zero, or a quantile of no observations); "+
-			"if that is to count as 0, write (%s >= 0) or vector(0)", ErrNotOneNumber, p.text, v, p.text)
-	}
 	return v, true, nil
 }
 
@@ -88,7 +123,8 @@ func (p *Plan) Watch() (Watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watching %s: %w", p.text, err)
 	}
-	return w, nil
+	p.standing.use()
+	return planWatch{w, p}, nil
 }
 
 // whyEmpty finds out why the result is empty. A selector whose series are gone

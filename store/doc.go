@@ -15,6 +15,6 @@
 //
 // # Locks
 //
-// Store.mu, then a stripe's lock, then Series.mu. Appends to known series take
+// Store.mu, then Kept.mu or a stripe's lock, then Series.mu. Appends to known series take
 // one stripe lock for reading and one Series.mu.
 package store

@@ -30,6 +30,10 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 		Name: "keda_otel_scaler_series",
 		Help: "Series held, ended ones included.",
 	}, func() float64 { return float64(s.SeriesCount()) })
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "keda_otel_scaler_series_kept",
+		Help: "Series kept at hand for queries, counted once for each query.",
+	}, func() float64 { return float64(s.keptCount()) })
 	m := &metrics{
 		evicted: f.NewCounter(prometheus.CounterOpts{
 			Name: "keda_otel_scaler_samples_evicted_total",

@@ -73,8 +73,8 @@ type Store struct {
 	lastRef storage.SeriesRef
 	count   int
 	names   map[string]*metricName
-	// watchAll holds the watches with a selector that fixes no metric name.
-	watchAll map[*Watch]struct{}
+	watches watchIndex
+	kept    int // series that are kept at hand for selectors, counted for each
 }
 
 // metricName is what the store knows of one __name__.
@@ -86,8 +86,7 @@ type metricName struct {
 	interval atomic.Uint32
 	longest  uint32 // what a running sweep has found so far; guarded by Store.sweeping
 
-	series  int                 // guarded by Store.mu
-	watches map[*Watch]struct{} // guarded by Store.mu
+	series int // guarded by Store.mu
 }
 
 // New returns an empty store.
@@ -97,7 +96,7 @@ func New(o Options) *Store {
 		opts:     o,
 		postings: index.NewMemPostings(),
 		names:    map[string]*metricName{},
-		watchAll: map[*Watch]struct{}{},
+		watches:  newWatchIndex(),
 	}
 	s.stripes.init()
 	s.refs.pages = map[storage.SeriesRef]*page{}
@@ -139,12 +138,10 @@ func (s *Store) create(lset labels.Labels, hash uint64) (*Series, error) {
 	s.count++
 	s.lastRef++
 	ser := &Series{ref: s.lastRef, lset: lset, name: mn}
-	var ws []*Watch
-	for _, set := range []map[*Watch]struct{}{mn.watches, s.watchAll} {
-		for w := range set {
-			if w.matches(lset) {
-				ws = append(ws, w)
-			}
+	ws := s.watches.matching(lset)
+	for _, w := range ws {
+		if w.kept != nil {
+			w.kept.addLocked(ser)
 		}
 	}
 	ser.setWatchesLocked(ws) // nobody else knows the series yet
@@ -159,14 +156,14 @@ func (s *Store) create(lset labels.Labels, hash uint64) (*Series, error) {
 func (s *Store) nameLocked(name string) *metricName {
 	mn := s.names[name]
 	if mn == nil {
-		mn = &metricName{watches: map[*Watch]struct{}{}}
+		mn = &metricName{}
 		s.names[name] = mn
 	}
 	return mn
 }
 
 func (s *Store) forgetNameLocked(name string) {
-	if mn := s.names[name]; mn != nil && mn.series == 0 && len(mn.watches) == 0 {
+	if mn := s.names[name]; mn != nil && mn.series == 0 {
 		delete(s.names, name)
 	}
 }

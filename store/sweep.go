@@ -23,7 +23,7 @@ func (s *Store) Sweep() {
 	lookback := s.opts.Lookback.Milliseconds()
 	touched := map[*Watch]struct{}{}
 	var idle, buf []*Series
-	var names []*metricName // those with a longest interval
+	var learnt rhythm
 	for i := range s.stripes {
 		buf = s.stripes.snapshot(i, buf[:0])
 		for _, ser := range buf {
@@ -36,19 +36,13 @@ func (s *Store) Sweep() {
 				for _, w := range ser.watchesLocked() {
 					touched[w] = struct{}{}
 				}
-			case ser.interval > ser.name.longest && !ser.silent:
-				if ser.name.longest == 0 {
-					names = append(names, ser.name)
-				}
-				ser.name.longest = ser.interval
+			default:
+				learnt.noteLocked(ser)
 			}
 			ser.mu.Unlock()
 		}
 	}
-	for _, mn := range names {
-		mn.interval.Store(mn.longest)
-		mn.longest = 0
-	}
+	learnt.settle(touched)
 	if len(idle) > 0 {
 		s.free(idle, mint, touched)
 	}
@@ -68,6 +62,7 @@ func (s *Store) free(idle []*Series, mint int64, touched map[*Watch]struct{}) {
 	defer s.mu.Unlock()
 	refs := make(map[storage.SeriesRef]struct{}, len(idle))
 	affected := map[labels.Label]struct{}{}
+	kept := map[*Kept]struct{}{}
 	for _, ser := range idle {
 		ser.mu.Lock()
 		gone := ser.idleLocked(mint) // it may have had a sample since
@@ -79,6 +74,9 @@ func (s *Store) free(idle []*Series, mint int64, touched map[*Watch]struct{}) {
 		}
 		for _, w := range ws {
 			touched[w] = struct{}{}
+			if w.kept != nil {
+				kept[w.kept] = struct{}{}
+			}
 		}
 		s.stripes.remove(ser)
 		s.refs.remove(ser.ref)
@@ -88,6 +86,9 @@ func (s *Store) free(idle []*Series, mint int64, touched map[*Watch]struct{}) {
 		s.names[name].series--
 		s.forgetNameLocked(name)
 		s.count--
+	}
+	for k := range kept {
+		k.forgetLocked(refs)
 	}
 	s.postings.Delete(refs, affected)
 	s.metrics.freed.Add(float64(len(refs)))

@@ -12,8 +12,9 @@ import (
 type Watch struct {
 	s         *Store
 	selectors [][]*labels.Matcher
-	names     []string // the metric names of the selectors; nil if one fixes none
 	changed   chan struct{}
+	kept      *Kept      // that it serves; nil for most
+	keys      []watchKey // where the index has it; guarded by Store.mu
 
 	// dirty is set by the first append after Arm, so that the thousands that
 	// may follow cost one load each.
@@ -24,23 +25,24 @@ type Watch struct {
 // included. The caller must Close it.
 func (s *Store) Watch(selectors [][]*labels.Matcher) (*Watch, error) {
 	w := &Watch{s: s, selectors: selectors, changed: make(chan struct{}, 1)}
-	w.names = metricNames(selectors)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w.names == nil {
-		s.watchAll[w] = struct{}{}
-	}
-	for _, n := range w.names {
-		s.nameLocked(n).watches[w] = struct{}{}
-	}
-	if err := w.eachLocked(func(ser *Series) {
-		ws := ser.watchesLocked()
-		ser.setWatchesLocked(append(ws[:len(ws):len(ws)], w))
-	}); err != nil {
+	if err := w.addLocked(); err != nil {
 		w.removeLocked()
 		return nil, err
 	}
 	return w, nil
+}
+
+func (w *Watch) addLocked() error {
+	w.s.watches.add(w)
+	return w.eachLocked(func(ser *Series) {
+		ws := ser.watchesLocked()
+		ser.setWatchesLocked(append(ws[:len(ws):len(ws)], w))
+		if w.kept != nil {
+			w.kept.addLocked(ser)
+		}
+	})
 }
 
 // Changed is ready to receive after something changed. After receiving call
@@ -58,11 +60,7 @@ func (w *Watch) Close() {
 }
 
 func (w *Watch) removeLocked() {
-	delete(w.s.watchAll, w)
-	for _, n := range w.names {
-		delete(w.s.nameLocked(n).watches, w)
-		w.s.forgetNameLocked(n)
-	}
+	w.s.watches.remove(w)
 	// An index that can't be read leaves the watch with its series, where it
 	// only costs a flag: its channel has room for one and is never waited for.
 	_ = w.eachLocked(func(ser *Series) {
@@ -86,10 +84,12 @@ func (w *Watch) eachLocked(f func(*Series)) error {
 			return err
 		}
 		for _, ser := range found {
-			if _, ok := seen[ser]; ok {
-				continue
+			if len(w.selectors) > 1 {
+				if _, ok := seen[ser]; ok {
+					continue
+				}
+				seen[ser] = struct{}{}
 			}
-			seen[ser] = struct{}{}
 			ser.mu.Lock()
 			f(ser)
 			ser.mu.Unlock()
@@ -122,23 +122,4 @@ func matchesAll(lset labels.Labels, ms []*labels.Matcher) bool {
 		}
 	}
 	return true
-}
-
-// metricNames returns the names that the selectors fix by equality, or nil if
-// one of them fixes none.
-func metricNames(selectors [][]*labels.Matcher) []string {
-	var names []string
-	for _, ms := range selectors {
-		name := ""
-		for _, m := range ms {
-			if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
-				name = m.Value
-			}
-		}
-		if name == "" {
-			return nil
-		}
-		names = append(names, name)
-	}
-	return names
 }

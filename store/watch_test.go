@@ -118,6 +118,7 @@ func TestClosedWatchLeavesNothingBehind(t *testing.T) {
 	require.Equal(t, []*Watch{other}, ser.watchesLocked())
 	other.Close()
 	require.Empty(t, ser.watchesLocked())
-	require.Empty(t, s.watchAll)
+	require.Empty(t, s.watches.keys)
+	require.Empty(t, s.watches.labels)
 	require.Len(t, s.names, 1, "only the metric that has a series")
 }

@@ -1,0 +1,97 @@
+package query
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/require"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
+)
+
+// crowd is a store with many series of one metric, four of which are of the
+// deployment that is asked about.
+func crowd(b *testing.B, series int) (*store.Store, *Engine, []labels.Labels) {
+	now := func() time.Time { return time.UnixMilli(1_700_000_000_000) }
+	s := store.New(store.Options{Now: now})
+	e, err := New(Options{Store: s})
+	require.NoError(b, err)
+	a := s.Appender()
+	var mine []labels.Labels
+	for i := range series {
+		lset := labels.FromStrings(labels.MetricName, "m", "namespace", "default",
+			"deployment", fmt.Sprint("d", i/4), "pod", fmt.Sprint("p", i))
+		for back := range int64(3) {
+			_, err := a.Append(lset, now().UnixMilli()-10_000+5000*back, float64(i))
+			require.NoError(b, err)
+		}
+		if i < 4 {
+			mine = append(mine, lset)
+		}
+	}
+	a.Commit()
+	return s, e, mine
+}
+
+// BenchmarkEval is one poll: of what stands, of what a push has changed, and as
+// it is without the direct evaluator.
+func BenchmarkEval(b *testing.B) {
+	for _, series := range []int{1000, 100_000} {
+		s, e, mine := crowd(b, series)
+		for name, text := range map[string]string{
+			"few": `sum(m{namespace="default",deployment="d0"})`,
+			"all": `sum(m{namespace="default"})`,
+		} {
+			p, err := e.Compile(text, LastOne)
+			require.NoError(b, err)
+			at := time.UnixMilli(1_700_000_000_000)
+			run := func(how string, poll func(i int) error) {
+				b.Run(fmt.Sprintf("series=%d/matching=%s/%s", series, name, how), func(b *testing.B) {
+					b.ReportAllocs()
+					for i := range b.N {
+						if err := poll(i); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			}
+			push := func(i int) {
+				a := s.Appender()
+				_, _ = a.Append(mine[0], at.UnixMilli()-int64(i%100_000), 1)
+				a.Commit()
+			}
+			run("standing", func(int) error { _, err := p.Eval(b.Context(), at); return err })
+			run("pushed", func(i int) error { push(i); _, err := p.Eval(b.Context(), at); return err })
+			run("engine", func(int) error { _, _, err := p.evalEngine(b.Context(), at); return err })
+			run("engine-pushed", func(i int) error { push(i); _, _, err := p.evalEngine(b.Context(), at); return err })
+		}
+	}
+}
+
+// BenchmarkRange is a poll whose answer moves with the time.
+func BenchmarkRange(b *testing.B) {
+	_, e, _ := crowd(b, 1000)
+	at := time.UnixMilli(1_700_000_000_000)
+	for _, text := range []string{`sum(rate(m[1m]))`, `sum(rate(m{deployment="d0"}[1m]))`} {
+		p, err := e.Compile(text, LastOne)
+		require.NoError(b, err)
+		b.Run(text+"/direct", func(b *testing.B) {
+			b.ReportAllocs()
+			for i := range b.N {
+				if _, err := p.Eval(b.Context(), at.Add(time.Duration(i%1000)*time.Millisecond)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(text+"/engine", func(b *testing.B) {
+			b.ReportAllocs()
+			for i := range b.N {
+				if _, _, err := p.evalEngine(b.Context(), at.Add(time.Duration(i%1000)*time.Millisecond)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

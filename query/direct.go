@@ -1,0 +1,227 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
+)
+
+// errFallBack says that the direct evaluator can't answer and the engine must.
+// It is also returned where the engine would fail, which then tells why.
+var errFallBack = errors.New("not supported by the direct evaluator")
+
+// checkEvery is after how many series an evaluation looks at the clock.
+const checkEvery = 1024
+
+// direct is a query of one of the shapes
+//
+//	agg(selector)
+//	agg(function(selector[range]))
+//	agg(function(selector[range]) and selector)
+//
+// which is answered straight from the store. The engine copies each series'
+// samples, makes a matrix of them and groups it, which costs most of its time.
+// Answers agree with the engine's to the last bit: the series come in the same
+// order, the functions are the engine's own, and the aggregations do the same
+// arithmetic (promql/engine.go, evaluator.aggregation).
+type direct struct {
+	op       parser.ItemType
+	matchers []*labels.Matcher
+
+	// Of a function over a range; call is nil if there is none.
+	call     promql.FunctionCall
+	args     parser.Expressions
+	window   int64 // ms
+	liveOnly bool  // only series that have a value now count
+}
+
+// overRange are the functions of one range that make a float of floats and look
+// at nothing but the samples. The engine drops the metric's name from what they
+// return, which is why newDirect wants to know it.
+var overRange = map[string]bool{
+	"rate": true, "increase": true, "delta": true, "irate": true, "idelta": true, heldRate: true,
+	"avg_over_time": true, "min_over_time": true, "max_over_time": true, "sum_over_time": true,
+	"count_over_time": true, "last_over_time": true,
+}
+
+// newDirect returns nil if the query has none of the shapes.
+func newDirect(expr parser.Expr) *direct {
+	agg, ok := inner(expr).(*parser.AggregateExpr)
+	if !ok || newAggregation(agg.Op) == nil || len(agg.Grouping) > 0 || agg.Without {
+		return nil
+	}
+	d := &direct{op: agg.Op}
+	expr = inner(agg.Expr)
+	if and, ok := expr.(*parser.BinaryExpr); ok {
+		live, ok := inner(and.RHS).(*parser.VectorSelector)
+		if !ok || and.Op != parser.LAND || and.VectorMatching.On || len(and.VectorMatching.MatchingLabels) > 0 {
+			return nil
+		}
+		if expr = inner(and.LHS); !d.setCall(expr) || live.String() != plain(d.matchers).String() {
+			return nil
+		}
+		d.liveOnly = true
+		return d
+	}
+	if vs, ok := expr.(*parser.VectorSelector); ok && vs.String() == plain(vs.LabelMatchers).String() {
+		d.matchers = vs.LabelMatchers
+		return d
+	}
+	if !d.setCall(expr) {
+		return nil
+	}
+	return d
+}
+
+func (d *direct) setCall(expr parser.Expr) bool {
+	call, ok := expr.(*parser.Call)
+	if !ok || !overRange[call.Func.Name] {
+		return false
+	}
+	ms, ok := inner(call.Args[0]).(*parser.MatrixSelector)
+	if !ok {
+		return false
+	}
+	vs, ok := ms.VectorSelector.(*parser.VectorSelector)
+	if !ok || metricName(vs) == "" ||
+		ms.String() != (&parser.MatrixSelector{VectorSelector: plain(vs.LabelMatchers), Range: ms.Range}).String() {
+		return false
+	}
+	d.matchers, d.window = vs.LabelMatchers, ms.Range.Milliseconds()
+	d.call, d.args = promql.FunctionCalls[call.Func.Name], parser.Expressions{ms}
+	return d.window > 0
+}
+
+// plain returns a selector that has matchers and nothing else, no offset and
+// none of what may be invented yet; a selector that prints the same is one.
+func plain(ms []*labels.Matcher) *parser.VectorSelector {
+	return &parser.VectorSelector{LabelMatchers: ms, Name: nameOf(ms)}
+}
+
+func inner(expr parser.Expr) parser.Expr {
+	for {
+		p, ok := expr.(*parser.ParenExpr)
+		if !ok {
+			return expr
+		}
+		expr = p.Expr
+	}
+}
+
+// limits bound one evaluation as Options say.
+type limits struct {
+	samples int
+	timeout time.Duration
+}
+
+// eval returns the value as of the instant, and false if it is empty.
+func (d *direct) eval(ctx context.Context, in *store.Instant, at int64, l limits) (float64, bool, error) {
+	if ctx.Err() != nil {
+		return 0, false, errFallBack
+	}
+	sc := scratches.Get().(*scratch)
+	defer scratches.Put(sc)
+	sc.enh.Ts = at
+	agg := newAggregation(d.op)
+	started, n := time.Now(), 0
+	for i := range in.Len() {
+		if i%checkEvery == checkEvery-1 {
+			if ctx.Err() != nil {
+				return 0, false, errFallBack
+			}
+			if time.Since(started) > l.timeout {
+				return 0, false, promql.ErrQueryTimeout("expression evaluation")
+			}
+		}
+		v, ok, err := d.value(in, i, sc)
+		if err != nil {
+			return 0, false, err
+		}
+		if d.held(i+1, sc) > l.samples {
+			return 0, false, errFallBack
+		}
+		if ok {
+			n++
+			agg.add(v)
+		}
+	}
+	if n == 0 {
+		return 0, false, nil
+	}
+	return agg.result(), true, nil
+}
+
+// until returns the moment up to which an evaluation of in, at a moment, holds if
+// nothing changes. A range moves with every millisecond.
+func (d *direct) until(in *store.Instant, at int64) int64 {
+	if d.call != nil {
+		return at + 1
+	}
+	return in.Until()
+}
+
+// value returns what the i-th series brings to the aggregation.
+func (d *direct) value(in *store.Instant, i int, sc *scratch) (v float64, ok bool, err error) {
+	if d.call == nil {
+		return in.Last(i)
+	}
+	// Without its name a series must still differ from the others.
+	if lset := in.Labels(i); lset.Has("__type__") || lset.Has("__unit__") {
+		return 0, false, errFallBack
+	}
+	if sc.points, err = in.Range(i, d.window, sc.points[:0]); err != nil {
+		return 0, false, err
+	}
+	if d.liveOnly {
+		// Asked even without points: a histogram weighs on the engine's limit.
+		if _, ok, err = in.Last(i); !ok {
+			return 0, false, err
+		}
+	}
+	if len(sc.points) == 0 {
+		return 0, false, nil
+	}
+	floats := sc.matrix[0].Floats[:0]
+	for _, p := range sc.points {
+		floats = append(floats, promql.FPoint(p))
+	}
+	sc.matrix[0].Floats = floats
+	out, _ := d.call(nil, sc.matrix, d.args, &sc.enh)
+	sc.enh.Out = out[:0]
+	switch {
+	case len(out) == 0:
+		return 0, false, nil
+	case len(out) > 1 || out[0].H != nil:
+		return 0, false, fmt.Errorf("%w: %d results of a range", errFallBack, len(out))
+	}
+	return out[0].F, true, nil
+}
+
+// held is at least how many samples the engine holds at a time after n series;
+// where that may be too many, it decides. With `and` a series stands on both
+// sides and in the result.
+func (d *direct) held(n int, sc *scratch) int {
+	if d.call == nil {
+		return n
+	}
+	return 3*n + len(sc.points)
+}
+
+// scratch is the room that an evaluation of ranges takes.
+type scratch struct {
+	points []store.Point
+	matrix promql.Matrix
+	enh    promql.EvalNodeHelper
+}
+
+var scratches = sync.Pool{New: func() any {
+	return &scratch{matrix: make(promql.Matrix, 1), enh: promql.EvalNodeHelper{Out: make(promql.Vector, 0, 1)}}
+}}

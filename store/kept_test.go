@@ -1,0 +1,170 @@
+package store
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/require"
+)
+
+// TestKeptSeriesAreThoseThatMatch: created and freed ones included, in the order
+// in which the index has them.
+func TestKeptSeriesAreThoseThatMatch(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	s, c := newStore(t, Options{})
+	selectors := [][]*labels.Matcher{sel("m"), sel("m", "ns", "1"), sel("", "ns", "1", "pod", "3"), sel("n", "pod", "")}
+	kept := make([]*Kept, len(selectors))
+	for at := range 2000 {
+		c.at(float64(at))
+		lset := series([]string{"m", "n"}[rnd.IntN(2)], "ns", fmt.Sprint(rnd.IntN(3)), "pod", fmt.Sprint(rnd.IntN(60)))
+		if rnd.IntN(20) == 0 {
+			lset = series("n")
+		}
+		push(t, s, lset, float64(at), 1)
+		if rnd.IntN(20) == 0 {
+			s.Sweep()
+		}
+		i := rnd.IntN(len(kept))
+		switch k := kept[i]; {
+		case k == nil:
+			var err error
+			kept[i], err = s.Keep(selectors[i])
+			require.NoError(t, err)
+		case rnd.IntN(100) == 0:
+			k.Close()
+			kept[i] = nil
+		default:
+			found, err := s.find(t.Context(), selectors[i]...)
+			require.NoError(t, err)
+			in, ok := k.Instant(ms(float64(at)))
+			require.True(t, ok)
+			require.ElementsMatch(t, found, in.series)
+			if len(found) > 0 {
+				require.Equal(t, found, in.series)
+			}
+		}
+	}
+	for _, k := range kept {
+		if k != nil {
+			k.Close()
+		}
+	}
+	require.Zero(t, s.keptCount())
+	require.Empty(t, s.watches.keys)
+}
+
+func TestKeptKnowsWhatConcernsIt(t *testing.T) {
+	s, c := newStore(t, Options{})
+	push(t, s, series("m", "ns", "a"), 0, 1)
+	k, err := s.Keep(sel("m", "ns", "a"))
+	require.NoError(t, err)
+	defer k.Close()
+	changed := func() bool {
+		was := !k.Unchanged(math.MaxInt64)
+		k.Arm()
+		return was
+	}
+	changed()
+	push(t, s, series("m", "ns", "b"), 0, 1)
+	require.False(t, changed(), "another namespace")
+	push(t, s, series("m", "ns", "a", "pod", "1"), 0, 1)
+	require.True(t, changed(), "a new series")
+	c.at(5)
+	push(t, s, series("m", "ns", "b"), 5, 1)
+	require.False(t, changed())
+	s.Sweep()
+	require.True(t, changed(), "the metric's rhythm decides when a series with one sample is over")
+	s.Sweep()
+	require.False(t, changed(), "the same rhythm")
+	require.False(t, k.Unchanged(ms(5)), "what stands until now is over")
+	c.at(200)
+	s.Sweep()
+	require.True(t, changed(), "freed")
+	in, ok := k.Instant(ms(200))
+	require.True(t, ok)
+	require.Zero(t, in.Len())
+}
+
+func TestKeptSeriesAreBounded(t *testing.T) {
+	s, _ := newStore(t, Options{MaxSeries: 3})
+	limit := 3 * keptPerSeries
+	keep := func() *Kept {
+		k, err := s.Keep(sel("m"))
+		require.NoError(t, err)
+		return k
+	}
+	push(t, s, series("m", "pod", "0"), 0, 1)
+	push(t, s, series("m", "pod", "1"), 0, 1)
+	var all []*Kept
+	for range limit/2 - 1 {
+		all = append(all, keep())
+	}
+	push(t, s, series("m", "pod", "2"), 0, 1) // five times one more, for four that fit
+	lost := 0
+	for _, k := range all {
+		if _, ok := k.Instant(ms(0)); !ok {
+			require.False(t, k.Unchanged(math.MaxInt64))
+			lost++
+		}
+	}
+	require.Positive(t, lost)
+	require.LessOrEqual(t, s.keptCount(), limit)
+	for err := error(nil); err == nil; {
+		var k *Kept
+		if k, err = s.Keep(sel("m")); err == nil {
+			all = append(all, k)
+		} else {
+			require.ErrorIs(t, err, ErrKeepLimit)
+		}
+		require.LessOrEqual(t, s.keptCount(), limit)
+	}
+	for _, k := range all {
+		k.Close()
+	}
+	require.Zero(t, s.keptCount())
+	keep().Close()
+}
+
+// TestNewSeriesIsTestedAgainstFewWatches: KServe makes a query for each of a
+// namespace's deployments, all of one metric.
+func TestNewSeriesIsTestedAgainstFewWatches(t *testing.T) {
+	s, _ := newStore(t, Options{})
+	for i := range 1000 {
+		_, err := s.Watch([][]*labels.Matcher{sel("m", "namespace", fmt.Sprint(i/500), "deployment", fmt.Sprint(i))})
+		require.NoError(t, err)
+	}
+	for key, ws := range s.watches.keys {
+		require.LessOrEqual(t, len(ws), 2, key)
+	}
+	push(t, s, series("m", "namespace", "1", "deployment", "700", "pod", "a"), 0, 1)
+	require.Len(t, s.watches.matching(series("m", "namespace", "1", "deployment", "700", "pod", "a")), 1)
+}
+
+// BenchmarkCreate is what a new series costs, by how many queries of other
+// deployments there are.
+func BenchmarkCreate(b *testing.B) {
+	for _, watches := range []int{0, 10_000} {
+		b.Run(fmt.Sprintf("watches=%d", watches), func(b *testing.B) {
+			s := New(Options{MaxSeries: math.MaxInt32})
+			for i := range watches {
+				if _, err := s.Keep(sel("m", "namespace", "a", "deployment", fmt.Sprint(i))); err != nil {
+					b.Fatal(err)
+				}
+			}
+			lsets := make([]labels.Labels, b.N)
+			for i := range lsets {
+				lsets[i] = series("m", "namespace", "a", "deployment", "other", "pod", fmt.Sprint(i))
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for _, lset := range lsets {
+				if _, err := s.create(lset, lset.Hash()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
