@@ -109,7 +109,7 @@ type point struct {
 	raw [2]uint32
 	// decoded and histogram are places in the batch; decoded may be -1.
 	decoded, histogram int32
-	plain              bool // has a time and a value, and nothing says otherwise
+	plain              bool // has a value, and nothing says otherwise
 }
 
 // readNumber fills in a number data point, or declines it.
@@ -152,8 +152,9 @@ func (p *point) readNumber(b []byte, hash *hasher) bool {
 		}
 	}
 	p.id = hash.of(b[from:to])
-	p.plain = hasValue && flags&noRecordedValue == 0 && p.time != 0 && !value.IsStaleNaN(p.value)
-	return true
+	ended := flags&noRecordedValue != 0
+	p.plain = !ended && !value.IsStaleNaN(p.value)
+	return p.time != 0 && (hasValue || ended)
 }
 
 const noRecordedValue = 1 // of a point's flags
@@ -220,8 +221,8 @@ func (p *point) readHistogram(b []byte, hash *hasher, h *histogramPart) bool {
 		}
 	}
 	p.id = hash.of(b[from:to]).and(hash.of(h.bounds))
-	p.plain = flags&noRecordedValue == 0 && p.time != 0 && !value.IsStaleNaN(h.sum)
-	return true
+	p.plain = flags&noRecordedValue == 0 && !value.IsStaleNaN(h.sum)
+	return p.time != 0
 }
 
 // plainAttribute tells whether b is an attribute with a text value and nothing
