@@ -20,6 +20,7 @@ type batch struct {
 	points     []point
 	histograms []histogramPart
 	decoded    []pmetric.Metric // by pdata
+	own        int              // metrics that are all pdata's
 	enclosed   []byte           // scratch
 }
 
@@ -37,7 +38,8 @@ type metricPart struct {
 	kind   kind
 	delta  bool
 	points int
-	// decoded is the place of a metric that is pdata's, or -1.
+	// own says that all of the metric is pdata's; decoded is its place, or -1.
+	own     bool
 	decoded int32
 
 	// What only the slow path needs, once it has needed it.
@@ -60,6 +62,7 @@ func (in *batch) reset() {
 	in.app.Reset()
 	in.t.reset()
 	in.resources, in.metrics, in.points, in.histograms = in.resources[:0], in.metrics[:0], in.points[:0], in.histograms[:0]
+	in.own = 0
 	clear(in.decoded)
 	in.decoded = in.decoded[:0]
 }
@@ -121,9 +124,11 @@ func (in *batch) readScope(i, end int) bool {
 				// Slow path: this metric is for pdata.
 				in.points, in.histograms = in.points[:points], in.histograms[:histograms]
 				var ok bool
-				if m.decoded, ok = in.decode(m.raw, metricPath...); !ok {
+				if m.decoded, ok = in.check(m.raw, metricPath); !ok || in.own >= maxOwnMetrics {
 					return false
 				}
+				m.own = true
+				in.own++
 			}
 			m.points = len(in.points) - points
 			in.metrics = append(in.metrics, m)
@@ -220,7 +225,7 @@ func (in *batch) find() bool {
 		for j := range of {
 			m := &of[j]
 			for k := range points[:m.points] {
-				if misses > 0 && points[k].entry == nil && !in.decodePoint(m, &points[k]) {
+				if misses > 0 && points[k].entry == nil && !in.checkPoint(m, &points[k]) {
 					return false
 				}
 			}
@@ -228,6 +233,11 @@ func (in *batch) find() bool {
 		}
 	}
 	return true
+}
+
+func (in *batch) checkPoint(m *metricPart, p *point) (ok bool) {
+	p.decoded, ok = in.check(in.request[p.raw[0]:p.raw[1]], pointPath(m.kind))
+	return ok
 }
 
 func (in *batch) findOrigin(r *resourcePart) bool {

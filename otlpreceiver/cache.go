@@ -78,7 +78,7 @@ const cacheStripes = 64
 // Locks: a stripe's, then an origin's.
 type cache struct {
 	limit   int64
-	size    atomic.Int64  // origins and series
+	size    atomic.Int64  // of the origins and entries
 	age     atomic.Uint32 // purges so far
 	stripes [cacheStripes]cacheStripe
 }
@@ -127,7 +127,7 @@ func (c *cache) putOrigin(k key, o *origin) *origin {
 	}
 	o.used.Store(c.age.Load())
 	o.points = map[key]*entry{}
-	if o.out = !c.reserve(1); !o.out {
+	if o.out = !c.reserve(o.size()); !o.out {
 		s.origins[k] = o
 	}
 	return o
@@ -148,6 +148,16 @@ func (c *cache) put(o *origin, k key, e *entry) {
 	if c.reserve(e.size()) {
 		o.points[k] = e
 	}
+}
+
+// size counts an origin's labels for what they weigh: an entry takes some 64
+// bytes, and a sender may make up resources that have no points.
+func (o *origin) size() int64 {
+	n := 64
+	for _, l := range o.labels {
+		n += len(l.Name) + len(l.Value)
+	}
+	return int64(n / 64)
 }
 
 func (e *entry) size() int64 { return int64(max(len(e.all), 1)) }
@@ -228,5 +238,5 @@ func (c *cache) remove(s *cacheStripe, k key, o *origin) {
 	}
 	o.out = true
 	delete(s.origins, k)
-	c.size.Add(-1)
+	c.size.Add(-o.size())
 }

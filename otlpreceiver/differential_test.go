@@ -86,6 +86,30 @@ func (h *harness) counters() string {
 	return b.String()
 }
 
+// Beyond what the hot path keeps of pdata's, and beyond what it gives to pdata
+// one by one.
+func TestManyPartsAreReadAsPdataReadsThem(t *testing.T) {
+	var ps []*mpb.NumberDataPoint
+	for i := range maxDecoded + 100 {
+		ps = append(ps, double(0, float64(i), "i", fmt.Sprint(i%maxDecoded)))
+	}
+	points := resource(nil, gaugeOf("g", ps...), summaryOf("q", summaryPoint(0, 1, 2)))
+	hollow := resource(nil, gaugeOf("g", double(0, 1)))
+	for range maxOwnMetrics + 1 {
+		hollow.ScopeMetrics[0].Metrics = append(hollow.ScopeMetrics[0].Metrics, &mpb.Metric{})
+	}
+	for name, b := range map[string][]byte{"points": marshal(t, points), "metrics": marshal(t, hollow)} {
+		t.Run(name, func(t *testing.T) {
+			p := newPair(t)
+			p.send(b)
+			p.send(b)
+			in := newBatch(p.hot.receiver)
+			require.Equal(t, name == "points", in.read(b))
+			require.LessOrEqual(t, len(in.decoded), maxDecoded)
+		})
+	}
+}
+
 // FuzzWireAgainstPdata holds the hot path equal to pdata's: to what is sent as
 // it is, and to what a program of oddities makes, each sent again so that the
 // cache is hit, and once more after its series were freed.

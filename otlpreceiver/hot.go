@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math"
 
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
@@ -20,8 +22,10 @@ func (in *batch) store() {
 		for j := range metrics[:r.metrics] {
 			m := &metrics[j]
 			switch {
-			case m.decoded >= 0:
-				in.t.metric(in.decoded[m.decoded])
+			case m.own:
+				if all, err := in.part(m.decoded, m.raw, metricPath); err == nil { // as it was checked
+					in.t.metric(all)
+				}
 			case m.kind == explicitHistogram:
 				in.storeHistograms(r.origin, m, points[:m.points])
 			default:
@@ -63,10 +67,11 @@ func (in *batch) storeNumbers(o *origin, m *metricPart, points []point) {
 
 // slowNumber takes a number as pdata's, and remembers its series.
 func (in *batch) slowNumber(o *origin, m *metricPart, p *point) error {
-	if err := in.enter(m, p); err != nil {
+	alone, err := in.enter(m, p)
+	if err != nil {
 		return err
 	}
-	if err := in.t.number(m.in, in.decoded[p.decoded].Gauge().DataPoints().At(0)); err != nil {
+	if err := in.t.number(m.in, alone.Gauge().DataPoints().At(0)); err != nil {
 		return err
 	}
 	if ser := in.app.Held(in.t.series.named(m.in.name)); ser != nil {
@@ -151,10 +156,11 @@ func (in *batch) known(m *metricPart, p *point, h *histogramPart) error {
 
 // slowHistogram takes a histogram as pdata's, and remembers its series.
 func (in *batch) slowHistogram(o *origin, m *metricPart, p *point) error {
-	if err := in.enter(m, p); err != nil {
+	alone, err := in.enter(m, p)
+	if err != nil {
 		return err
 	}
-	dp := in.decoded[p.decoded].Histogram().DataPoints().At(0)
+	dp := alone.Histogram().DataPoints().At(0)
 	if err := in.t.histogram(m.in, dp); err != nil {
 		return err
 	}
@@ -174,15 +180,15 @@ func (in *batch) slowHistogram(o *origin, m *metricPart, p *point) error {
 }
 
 // enter prepares the slow path of a point: its metric's name, once, and the
-// point as pdata has it. A point is not decoded yet if its series were known.
-func (in *batch) enter(m *metricPart, p *point) error {
+// point as pdata has it.
+func (in *batch) enter(m *metricPart, p *point) (pmetric.Metric, error) {
 	if !m.entered {
 		m.entered = true
 		m.in = metric{sent: string(m.name), delta: m.delta}
 		m.in.name, m.problem = in.t.names.metric(m.in.sent)
 	}
-	if m.problem == nil && p.decoded < 0 && !in.decodePoint(m, p) {
-		return errors.New("a data point is malformed") // and was known: only a collision of hashes says so
+	if m.problem != nil {
+		return pmetric.Metric{}, m.problem
 	}
-	return m.problem
+	return in.part(p.decoded, in.request[p.raw[0]:p.raw[1]], pointPath(m.kind))
 }

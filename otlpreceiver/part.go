@@ -3,6 +3,7 @@ package otlpreceiver
 import (
 	"slices"
 
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -33,24 +34,48 @@ func enclose(dst, raw []byte, path ...byte) []byte {
 	return append(dst, raw...)
 }
 
-// decode has pdata read a metric, or the path down from one, and returns its
-// place in in.decoded. It reports false if it is malformed.
-func (in *batch) decode(raw []byte, path ...byte) (place int32, ok bool) {
+const (
+	// maxDecoded bounds how many parts are kept as pdata makes them, at half a
+	// kilobyte each: beyond, they are read once to see that they are not
+	// malformed and once more to be stored.
+	maxDecoded = 4096
+	// maxOwnMetrics is how many metrics are enclosed one by one. A metric may be
+	// two bytes, so a request of millions is cheaper to read at once.
+	maxOwnMetrics = 1024
+)
+
+// parse has pdata read a metric, or what is on the path down from one.
+func (in *batch) parse(raw []byte, path []byte) (m pmetric.Metric, err error) {
 	in.enclosed = enclose(in.enclosed[:0], raw, path...)
 	md, err := decode(in.enclosed)
 	if err != nil {
-		return -1, false
+		return m, err
 	}
-	m := md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0)
-	in.decoded = append(in.decoded, m)
-	return int32(len(in.decoded) - 1), true //nolint:gosec // fewer than bytes
+	return md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0), nil
 }
 
-func (in *batch) decodePoint(m *metricPart, p *point) (ok bool) {
-	path := numberPath
-	if m.kind == explicitHistogram {
-		path = histogramPointPath
+// check parses what will be stored later, and tells whether it is well formed.
+func (in *batch) check(raw []byte, path []byte) (place int32, ok bool) {
+	m, err := in.parse(raw, path)
+	if err != nil || len(in.decoded) >= maxDecoded {
+		return -1, err == nil
 	}
-	p.decoded, ok = in.decode(in.request[p.raw[0]:p.raw[1]], path...)
-	return ok
+	in.decoded = append(in.decoded, m)
+	return int32(len(in.decoded) - 1), true //nolint:gosec // below maxDecoded
+}
+
+// part returns what was checked.
+func (in *batch) part(place int32, raw []byte, path []byte) (pmetric.Metric, error) {
+	if place >= 0 {
+		return in.decoded[place], nil
+	}
+	return in.parse(raw, path)
+}
+
+// pointPath returns the path down to the points of a metric of that kind.
+func pointPath(k kind) []byte {
+	if k == explicitHistogram {
+		return histogramPointPath
+	}
+	return numberPath
 }

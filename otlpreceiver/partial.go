@@ -111,6 +111,9 @@ func (r *result) rejectedPoints() (n int64) {
 
 // message is for the person at the sender's end; empty if all is well.
 func (r *result) message() string {
+	if len(r.notes) == 0 {
+		return "" // before b, which is on the heap
+	}
 	var b strings.Builder
 	for i, n := range r.notes {
 		if i > 0 {

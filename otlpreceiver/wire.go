@@ -109,7 +109,7 @@ type point struct {
 	raw [2]uint32
 	// decoded and histogram are places in the batch; decoded may be -1.
 	decoded, histogram int32
-	plain              bool // has a time and a value, and nothing says otherwise
+	plain              bool // has a value, and nothing says otherwise
 }
 
 // readNumber fills in a number data point, or declines it.
@@ -152,14 +152,15 @@ func (p *point) readNumber(b []byte, hash *hasher) bool {
 		}
 	}
 	p.id = hash.of(b[from:to])
-	p.plain = hasValue && flags&noRecordedValue == 0 && p.time != 0 && !value.IsStaleNaN(p.value)
-	return true
+	ended := flags&noRecordedValue != 0
+	p.plain = !ended && !value.IsStaleNaN(p.value)
+	return p.time != 0 && (hasValue || ended)
 }
 
 const noRecordedValue = 1 // of a point's flags
 
-// histogramPart is what a histogram's point has and a number's has not. The slices
-// are packed little-endian numbers of the request.
+// histogramPart is what a histogram's point has and a number's has not. The
+// slices are packed little-endian numbers of the request.
 type histogramPart struct {
 	count          uint64
 	sum            float64
@@ -220,27 +221,36 @@ func (p *point) readHistogram(b []byte, hash *hasher, h *histogramPart) bool {
 		}
 	}
 	p.id = hash.of(b[from:to]).and(hash.of(h.bounds))
-	p.plain = flags&noRecordedValue == 0 && p.time != 0 && !value.IsStaleNaN(h.sum)
-	return true
+	p.plain = flags&noRecordedValue == 0 && !value.IsStaleNaN(h.sum)
+	return p.time != 0
 }
 
 // plainAttribute tells whether b is an attribute with a text value and nothing
 // else. It is for attributes that are not ours to store but pdata's to refuse:
 // a scope's, and the metadata that Collectors' scrapers give every metric.
+// Collectors write the value before the key.
 func plainAttribute(b []byte) bool {
-	if len(b) == 0 || b[0] != keyValueKey {
-		return false
+	for i := 0; i < len(b); {
+		from, to := span(b, i)
+		switch {
+		case to == 0:
+			return false
+		case b[i] == keyValueKey:
+		case b[i] == keyValueValue && plainText(b[from:to]):
+		default:
+			return false
+		}
+		i = to
 	}
-	_, i := span(b, 0)
-	if i == 0 || i == len(b) || b[i] != keyValueValue {
-		return false
+	return true
+}
+
+func plainText(b []byte) bool {
+	if len(b) == 0 {
+		return true
 	}
-	from, to := span(b, i)
-	if to != len(b) || from == to || b[from] != anyValueString {
-		return false
-	}
-	_, end := span(b, from)
-	return end == to
+	_, to := span(b, 0)
+	return b[0] == anyValueString && to == len(b)
 }
 
 // plainScope tells whether b is an instrumentation scope that needs no pdata.
