@@ -9,14 +9,14 @@ import (
 // metrics are the receiver's own; all of them exist from the start, so that a
 // rate over one never misses its first increase.
 type metrics struct {
-	ok, partial, malformed prometheus.Counter
-	accepted, rejected     [kinds]prometheus.Counter
+	ok, partial, malformed, unread prometheus.Counter
+	accepted, rejected             [kinds]prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_otlp_requests_total",
-		Help: "OTLP metrics requests, by what became of them.",
+		Help: "OTLP metrics requests, by what became of them; unread ones were too large, wrongly compressed or cut off.",
 	}, []string{"outcome"})
 	points := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_otlp_points_total",
@@ -26,6 +26,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		ok:        requests.WithLabelValues("ok"),
 		partial:   requests.WithLabelValues("partial"),
 		malformed: requests.WithLabelValues("malformed"),
+		unread:    requests.WithLabelValues("unread"),
 	}
 	for k := range kinds {
 		m.accepted[k] = points.WithLabelValues(k.String(), "accepted")

@@ -94,6 +94,7 @@ func (r *Receiver) Register(s *grpc.Server) { s.RegisterService(&serviceDesc, r)
 // exporter is what serviceDesc asks of its implementation.
 type exporter interface {
 	export(ctx context.Context, req *request) (*response, error)
+	unread()
 }
 
 const exportMethod = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
@@ -108,6 +109,7 @@ var serviceDesc = grpc.ServiceDesc{
 func handleExport(srv any, ctx context.Context, dec func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // grpc.MethodHandler's order
 	req := &request{}
 	if err := dec(req); err != nil {
+		srv.(exporter).unread()
 		return nil, err
 	}
 	defer req.free()
@@ -119,6 +121,10 @@ func handleExport(srv any, ctx context.Context, dec func(any) error, intercept g
 		return srv.(exporter).export(ctx, req.(*request))
 	})
 }
+
+// unread counts a request that did not come through: too large, wrongly
+// compressed, cut off. gRPC has answered it already.
+func (r *Receiver) unread() { r.metrics.unread.Inc() }
 
 // export stores one request: on the hot path if that understands all of it.
 func (r *Receiver) export(ctx context.Context, req *request) (*response, error) {

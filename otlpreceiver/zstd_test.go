@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 	colpb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	mpb "go.opentelemetry.io/proto/otlp/metrics/v1"
@@ -108,6 +109,7 @@ func TestZstdWindowBombIsRefusedWithinBoundedMemory(t *testing.T) {
 	allocated := allocatedBy(func() { err = h.sendCanned("zstd", frame) })
 	require.Equal(t, codes.Internal, status.Code(err), "%v", err)
 	require.ErrorContains(t, err, "window size exceeded")
+	require.InDelta(t, 1, testutil.ToFloat64(h.receiver.metrics.unread), 0, "what does not come through is counted")
 	require.Less(t, allocated, uint64(16<<20))
 	require.Equal(t, []string{"held{} 1@0"}, h.held(""))
 }

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"runtime"
 	"time"
 
 	"google.golang.org/grpc"
@@ -44,9 +45,14 @@ func newOTLPServer(cfg config.Config, calls *selfmetrics.GRPC, receiver *otlprec
 	options := append(transport(cfg),
 		grpc.MaxRecvMsgSize(cfg.MaxRequestBytes),
 		grpc.MaxConcurrentStreams(exportsPerConnection),
+		// A new goroutine a request grows its stack each time, which a profile of
+		// a sidecar's pushes showed as a twelfth of the CPU; these keep theirs.
+		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))), //nolint:gosec // a few
 	)
-	register := func(s *grpc.Server) { receiver.Register(s) }
-	return calls.NewServer("otlp", register, append(options, otlpreceiver.ServerOptions()...)...)
+	options = append(options, calls.Recovery()...)
+	server := grpc.NewServer(append(options, otlpreceiver.ServerOptions()...)...)
+	receiver.Register(server)
+	return server
 }
 
 func newKEDAServer(cfg config.Config, calls *selfmetrics.GRPC, answers *scaler.Server, state *state) *grpc.Server {

@@ -77,7 +77,7 @@ func TestAllServersAnswer(t *testing.T) {
 		{i.Telemetry, "/healthz", http.StatusOK, "ok"},
 		{i.Telemetry, "/readyz", http.StatusOK, "ok"},
 		{i.Telemetry, "/metrics", http.StatusOK, `keda_otel_scaler_grpc_requests_total{code="OK",method="/externalscaler.ExternalScaler/GetMetrics",server="keda"} 1`},
-		{i.Telemetry, "/metrics", http.StatusOK, `method="/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",server="otlp"} 1`},
+		{i.Telemetry, "/metrics", http.StatusOK, `keda_otel_scaler_otlp_requests_total{outcome="ok"} 1`},
 		{i.Telemetry, "/metrics", http.StatusOK, "keda_otel_scaler_build_info{"},
 		{i.Telemetry, "/metrics", http.StatusOK, "keda_otel_scaler_series 1"},
 		{i.Telemetry, "/reset", http.StatusNotFound, ""},
