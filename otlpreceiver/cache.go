@@ -41,16 +41,16 @@ func (k key) and(o key) key {
 // entry is what the bytes of a data point's identity stand for. It is not
 // changed once it is in the cache.
 type entry struct {
-	series *store.Series   // of a number
-	all    []*store.Series // of a histogram: its buckets, count, and sum if it has one
-	used   atomic.Uint32   // the cache's age when it was last hit
+	series *store.Series    // of a number
+	all    *[]*store.Series // of a histogram: its buckets, count, and sum if it has one
+	used   atomic.Uint32    // the cache's age when it was last hit
 }
 
 func (e *entry) freed() bool {
 	if e.series != nil {
 		return e.series.Freed()
 	}
-	for _, ser := range e.all {
+	for _, ser := range *e.all {
 		if ser.Freed() {
 			return true
 		}
@@ -160,7 +160,12 @@ func (o *origin) size() int64 {
 	return int64(n / 64)
 }
 
-func (e *entry) size() int64 { return int64(max(len(e.all), 1)) }
+func (e *entry) size() int64 {
+	if e.all == nil {
+		return 1
+	}
+	return int64(max(len(*e.all), 1))
+}
 
 func (c *cache) reserve(n int64) bool {
 	if c.size.Add(n) > c.limit {

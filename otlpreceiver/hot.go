@@ -129,7 +129,7 @@ func (in *batch) known(m *metricPart, p *point, h *histogramPart) error {
 	if m.delta {
 		add = in.app.AddTo
 	}
-	all := p.entry.all
+	all := *p.entry.all
 	last := len(all) - 2 // le="+Inf"
 	if h.hasSum {
 		last--
@@ -175,7 +175,7 @@ func (in *batch) slowHistogram(o *origin, m *metricPart, p *point) error {
 		}
 		all = append(all, ser)
 	}
-	in.r.cache.put(o, p.id, &entry{all: all})
+	in.r.cache.put(o, p.id, &entry{all: &all})
 	return nil
 }
 
