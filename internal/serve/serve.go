@@ -45,6 +45,7 @@ func Run(ctx context.Context, cfg config.Config, logger *slog.Logger, started ..
 func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners *listeners, started ...func(Addresses)) error {
 	defer listeners.close() // for a failure before the servers have them; closing twice is harmless
 
+	defer paceGC()()
 	registry := selfmetrics.NewRegistry()
 	samples := store.New(store.Options{
 		Retention:           cfg.Retention,
