@@ -9,7 +9,7 @@ MODULES       := $(patsubst %/go.mod,%,$(wildcard go.mod demo/go.mod test/e2e/go
 MODULES       := $(patsubst go.mod,.,$(MODULES))
 
 .DEFAULT_GOAL := build
-.PHONY: demo test lint build e2e bench fuzz fmt
+.PHONY: demo test lint build e2e bench bench-servers fuzz fmt
 
 # Show the product at work: a fleet of model servers, scaled before your eyes.
 demo:
@@ -35,6 +35,10 @@ e2e:
 
 bench:
 	$(GO) test -run='^$$' -bench='$(BENCH)' -benchmem ./...
+
+# The whole process beside reference servers: CPU a point, latencies, memory.
+bench-servers:
+	cd test/bench && $(GO) run . $(BENCHFLAGS)
 
 # go test fuzzes one target at a time.
 fuzz:
