@@ -174,7 +174,7 @@ func (d *direct) value(in *store.Instant, i int, sc *scratch) (v float64, ok boo
 		return in.Last(i)
 	}
 	// Without its name a series must still differ from the others.
-	if lset := in.Labels(i); lset.Has("__type__") || lset.Has("__unit__") {
+	if in.Has(i, "__type__") || in.Has(i, "__unit__") {
 		return 0, false, errFallBack
 	}
 	if sc.points, err = in.Range(i, d.window, sc.points[:0]); err != nil {

@@ -61,7 +61,7 @@ func (a *Appender) Reset() {
 // Held returns the series with these labels, or nil if there is none. It is
 // for AppendTo and the like, and may be freed at any time.
 func (a *Appender) Held(lset labels.Labels) *Series {
-	return a.s.stripes.get(lset.Hash(), lset)
+	return a.s.stripes.get(hashOf(lset), lset, &a.s.index)
 }
 
 // AppendTo is Append to a series that was Held. It is the hot path. After
@@ -82,7 +82,7 @@ func (a *Appender) counted(out Outcome, err error) (Outcome, error) {
 	return out, err
 }
 
-// Append stores a float at t (ms). lset must hold __name__ and is kept.
+// Append stores a float at t (ms). lset must hold __name__; it is not kept.
 func (a *Appender) Append(lset labels.Labels, t int64, v float64) (Outcome, error) {
 	return a.append(lset, sample{t: t, v: v}, false)
 }
@@ -129,7 +129,7 @@ func (a *Appender) EndVariants(lset labels.Labels, label string, t int64) error 
 		return err
 	}
 	for _, ser := range found {
-		if ser.lset.Len() != lset.Len()+1 {
+		if ser.set.len() != lset.Len()+1 {
 			continue
 		}
 		if _, err := a.end(ser, t); err != nil {
@@ -149,14 +149,14 @@ func (a *Appender) end(ser *Series, t int64) (Outcome, error) {
 }
 
 func (a *Appender) append(lset labels.Labels, in sample, delta bool) (Outcome, error) {
-	hash := lset.Hash()
+	hash := hashOf(lset)
 	if in.t < a.mint {
 		// Before the series is made: a refused sample must not cost one.
 		a.counts[Refused]++
 		return Refused, a.tooOld(in.t)
 	}
 	for {
-		ser := a.s.stripes.get(hash, lset)
+		ser := a.s.stripes.get(hash, lset, &a.s.index)
 		if ser == nil {
 			var err error
 			if ser, err = a.s.create(lset, hash); err != nil {

@@ -15,6 +15,7 @@
 //
 // # Locks
 //
-// Store.mu, then Kept.mu or a stripe's lock, then Series.mu. Appends to known series take
-// one stripe lock for reading and one Series.mu.
+// Store.mu, then Kept.mu or a stripe's lock, then index.mu, then refs.mu, then
+// Series.mu. Appends to known series take one stripe's and the index' locks for
+// reading and one Series.mu; those to series that were Held take Series.mu alone.
 package store

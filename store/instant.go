@@ -23,6 +23,7 @@ type Point struct {
 // returns them. What it shows is what the engine sees through a Querier, without
 // a copy of the samples. It is not safe for concurrent use.
 type Instant struct {
+	x                  *index
 	series             []*Series
 	at, mint, lookback int64
 	until              int64
@@ -39,7 +40,7 @@ func (s *Store) Instant(ctx context.Context, at int64, ms ...*labels.Matcher) (*
 
 func (s *Store) instant(at int64, series []*Series) *Instant {
 	return &Instant{
-		series: series, at: at,
+		x: &s.index, series: series, at: at,
 		mint:     s.now() - s.opts.Retention.Milliseconds(),
 		lookback: s.opts.Lookback.Milliseconds(),
 		until:    math.MaxInt64,
@@ -49,8 +50,8 @@ func (s *Store) instant(at int64, series []*Series) *Instant {
 // Len returns the number of series.
 func (in *Instant) Len() int { return len(in.series) }
 
-// Labels returns the labels of the i-th series.
-func (in *Instant) Labels(i int) labels.Labels { return in.series[i].lset }
+// Has tells whether the i-th series has a label of that name.
+func (in *Instant) Has(i int, name string) bool { return in.x.value(in.series[i], name) != "" }
 
 // Until returns the moment, in ms, up to which Last would answer the same about
 // the series it was asked about, if nothing changes until then.

@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/storage"
 )
 
 // ErrKeepLimit says that a selector's series are not kept at hand, since too
@@ -116,10 +115,10 @@ func (k *Kept) addLocked(ser *Series) {
 }
 
 // forgetLocked takes freed series out, with the store locked.
-func (k *Kept) forgetLocked(freed map[storage.SeriesRef]struct{}) {
+func (k *Kept) forgetLocked() {
 	var left []*Series
 	for _, ser := range k.series { // written with the store locked only
-		if _, ok := freed[ser.ref]; !ok {
+		if !ser.Freed() {
 			left = append(left, ser)
 		}
 	}

@@ -161,7 +161,7 @@ func BenchmarkCreate(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for _, lset := range lsets {
-				if _, err := s.create(lset, lset.Hash()); err != nil {
+				if _, err := s.create(lset, hashOf(lset)); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -239,7 +239,7 @@ func TestConcurrentAppendQuerySweepWatch(t *testing.T) {
 func TestSweepSparesSeriesThatCameBack(t *testing.T) {
 	s, c := newStore(t, Options{})
 	push(t, s, m, 0, 1)
-	idle := s.stripes.get(m.Hash(), m)
+	idle := s.stripes.get(hashOf(m), m, &s.index)
 	c.at(200)
 	push(t, s, m, 200, 2)
 	s.free([]*Series{idle}, ms(80), map[*Watch]struct{}{})
@@ -252,7 +252,7 @@ func TestSweepSparesSeriesThatCameBack(t *testing.T) {
 func TestFreedSeriesIsMadeAnew(t *testing.T) {
 	s, c := newStore(t, Options{})
 	push(t, s, m, 0, 1)
-	ser := s.stripes.get(m.Hash(), m)
+	ser := s.stripes.get(hashOf(m), m, &s.index)
 	c.at(200)
 	s.Sweep()
 	a := s.Appender()

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -29,66 +30,94 @@ func (q *querier) Select(ctx context.Context, sorted bool, _ *storage.SelectHint
 	if err != nil {
 		return storage.ErrSeriesSet(err)
 	}
+	set := &seriesSet{q: q, series: found}
 	if sorted {
-		slices.SortFunc(found, func(a, b *Series) int { return labels.Compare(a.lset, b.lset) })
+		set.sort()
 	}
-	return &seriesSet{q: q, series: found, i: -1}
+	return set
 }
 
 // LabelValues implements storage.LabelQuerier.
 func (q *querier) LabelValues(ctx context.Context, name string, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
-	return q.collect(ctx, hints, ms, func(lset labels.Labels, add func(string)) {
-		if v := lset.Get(name); v != "" {
-			add(v)
+	return q.collect(ctx, hints, ms, func(p *pair, add func(string)) {
+		if p.name == name {
+			add(p.value)
 		}
 	})
 }
 
 // LabelNames implements storage.LabelQuerier.
 func (q *querier) LabelNames(ctx context.Context, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
-	return q.collect(ctx, hints, ms, func(lset labels.Labels, add func(string)) {
-		lset.Range(func(l labels.Label) { add(l.Name) })
-	})
+	return q.collect(ctx, hints, ms, func(p *pair, add func(string)) { add(p.name) })
 }
 
-func (q *querier) collect(ctx context.Context, hints *storage.LabelHints, ms []*labels.Matcher, from func(labels.Labels, func(string))) ([]string, annotations.Annotations, error) {
-	found, err := q.s.find(ctx, ms...)
-	if err != nil {
-		return nil, nil, err
-	}
+// collect returns, sorted, what from finds in the labels of the series that match.
+func (q *querier) collect(ctx context.Context, hints *storage.LabelHints, ms []*labels.Matcher, from func(p *pair, add func(string))) ([]string, annotations.Annotations, error) {
 	set := map[string]struct{}{}
-	for _, ser := range found {
-		from(ser.lset, func(v string) { set[v] = struct{}{} })
+	add := func(v string) { set[v] = struct{}{} }
+	if len(ms) == 0 {
+		q.s.index.each(func(p *pair) { from(p, add) })
+	} else {
+		found, err := q.s.find(ctx, ms...)
+		if err != nil {
+			return nil, nil, err
+		}
+		q.s.index.eachOf(found, func(p *pair) { from(p, add) })
 	}
-	out := make([]string, 0, len(set))
-	for v := range set {
-		out = append(out, v)
-	}
-	slices.Sort(out)
+	out := slices.Sorted(maps.Keys(set))
 	if hints != nil && hints.Limit > 0 && len(out) > hints.Limit {
 		out = out[:hints.Limit]
 	}
 	return out, nil, nil
 }
 
+// seriesSet finds out about the labels of each series when its turn comes.
 type seriesSet struct {
-	q      *querier
-	series []*Series
-	i      int
+	q       *querier
+	series  []*Series
+	builder labels.ScratchBuilder
+	sorted  []view // come first
+	at      view
 }
 
-func (s *seriesSet) Next() bool                        { s.i++; return s.i < len(s.series) }
-func (s *seriesSet) At() storage.Series                { return view{s.q, s.series[s.i]} }
+func (s *seriesSet) sort() {
+	views := make([]view, 0, len(s.series))
+	for s.Next() {
+		views = append(views, s.at)
+	}
+	slices.SortFunc(views, func(a, b view) int { return labels.Compare(a.lset, b.lset) })
+	s.sorted = views
+}
+
+func (s *seriesSet) Next() bool {
+	if len(s.sorted) > 0 {
+		s.at, s.sorted = s.sorted[0], s.sorted[1:]
+		return true
+	}
+	for len(s.series) > 0 {
+		ser := s.series[0]
+		s.series = s.series[1:]
+		// One that was freed meanwhile has no samples left to show.
+		if lset, ok := s.q.s.index.labels(ser, &s.builder); ok {
+			s.at = view{s.q, ser, lset}
+			return true
+		}
+	}
+	return false
+}
+
+func (s *seriesSet) At() storage.Series                { return s.at }
 func (s *seriesSet) Err() error                        { return nil }
 func (s *seriesSet) Warnings() annotations.Annotations { return nil }
 
 // view is a series as one querier sees it.
 type view struct {
-	q   *querier
-	ser *Series
+	q    *querier
+	ser  *Series
+	lset labels.Labels
 }
 
-func (v view) Labels() labels.Labels { return v.ser.lset }
+func (v view) Labels() labels.Labels { return v.lset }
 
 // Iterator copies the samples, so that nothing is locked while the caller
 // iterates; the copy's room is used again when the caller hands the iterator back.

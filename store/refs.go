@@ -1,20 +1,21 @@
 package store
 
 import (
+	"maps"
+	"slices"
 	"sync"
-
-	"github.com/prometheus/prometheus/storage"
 )
 
 // refPage is how many refs stand in one page.
-const refPage = 1024
+const refPage = 256
 
 // refs finds series by the refs that the index speaks of. Refs only ever rise,
 // so pages fill one after the other and are given up when all their series are
 // freed: eight bytes a series, a quarter of what a map takes.
 type refs struct {
-	mu    sync.RWMutex // guards what follows
-	pages map[storage.SeriesRef]*page
+	mu    sync.RWMutex // guards what follows; taken after index.mu
+	pages map[ref]*page
+	era   int // how often series were numbered anew
 }
 
 type page struct {
@@ -25,6 +26,10 @@ type page struct {
 func (r *refs) put(ser *Series) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.putLocked(ser)
+}
+
+func (r *refs) putLocked(ser *Series) {
 	p := r.pages[ser.ref/refPage]
 	if p == nil {
 		p = &page{}
@@ -34,29 +39,80 @@ func (r *refs) put(ser *Series) {
 	p.n++
 }
 
-func (r *refs) remove(ref storage.SeriesRef) {
+func (r *refs) remove(freed []*Series) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := r.pages[ref/refPage]
-	p.series[ref%refPage] = nil
-	if p.n--; p.n == 0 {
-		delete(r.pages, ref/refPage)
+	for _, ser := range freed {
+		p := r.pages[ser.ref/refPage]
+		p.series[ser.ref%refPage] = nil
+		if p.n--; p.n == 0 {
+			delete(r.pages, ser.ref/refPage)
+		}
 	}
 }
 
-// appendSeries appends the series of ps to dst. Refs of series that were freed
-// since the postings were read are passed over.
-func (r *refs) appendSeries(dst []*Series, ps interface {
-	Next() bool
-	At() storage.SeriesRef
-}) []*Series {
+func (r *refs) now() int {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	for ps.Next() {
-		ref := ps.At()
-		if p := r.pages[ref/refPage]; p != nil && p.series[ref%refPage] != nil {
-			dst = append(dst, p.series[ref%refPage])
+	return r.era
+}
+
+// series returns the series of a list that was read in an era; ok is false if
+// that is over. Series that were freed since are passed over.
+func (r *refs) series(list []ref, era int) (out []*Series, ok bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if era != r.era {
+		return nil, false
+	}
+	out = make([]*Series, 0, len(list))
+	var p *page
+	at := ref(0)
+	for _, i := range list {
+		if p == nil || i/refPage != at {
+			at = i / refPage
+			if p = r.pages[at]; p == nil {
+				continue
+			}
+		}
+		if ser := p.series[i%refPage]; ser != nil {
+			out = append(out, ser)
 		}
 	}
-	return dst
+	return out, true
+}
+
+// all returns every series, in the order in which they were made.
+func (r *refs) all() []*Series {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var out []*Series
+	for _, at := range slices.Sorted(maps.Keys(r.pages)) {
+		for _, ser := range r.pages[at].series {
+			if ser != nil {
+				out = append(out, ser)
+			}
+		}
+	}
+	return out
+}
+
+// renumber gives all series new refs, from 1 on in the same order, for when
+// there are none left: after four billion series.
+func (s *Store) renumberLocked() {
+	all := s.refs.all()
+	s.index.mu.Lock()
+	defer s.index.mu.Unlock()
+	s.refs.mu.Lock()
+	defer s.refs.mu.Unlock()
+	before := s.refs.pages
+	s.refs.pages = map[ref]*page{}
+	s.refs.era++
+	s.lastRef = 0
+	for _, ser := range all {
+		s.lastRef++
+		ser.ref = s.lastRef
+		s.refs.putLocked(ser)
+	}
+	s.index.renumberLocked(func(r ref) ref { return before[r/refPage].series[r%refPage].ref })
 }

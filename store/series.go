@@ -1,11 +1,10 @@
 package store
 
 import (
+	"math"
 	"sync"
 
 	"github.com/prometheus/prometheus/model/histogram"
-	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/storage"
 )
 
 const (
@@ -17,17 +16,17 @@ const (
 	minSilence = 10_000
 )
 
-// Series is one label set with its samples.
+// Series is one label set with its samples. It takes 112 bytes, which a million
+// times over is why its fields are as small as they are.
 type Series struct {
-	ref  storage.SeriesRef
-	lset labels.Labels
 	name *metricName
-
-	next *Series // the next series with the same hash; guarded by its stripe's lock
+	set  labelSet
+	hash uint32
+	ref  ref // guarded by Store.mu
 
 	mu       sync.Mutex // guards what follows
 	ring     ring
-	arrived  int64     // when the newest sample arrived, ms
+	lag      int32     // how long after its own time, in ms, the newest sample arrived
 	interval uint32    // push interval in ms as seen so far; 0 while unknown
 	ahead    uint32    // how far, in ms, the newest sample's own time lay in the future
 	freed    bool      // taken out of the store; an append must look the series up again
@@ -56,7 +55,17 @@ func (s *Series) Freed() bool {
 	return s.freed
 }
 
-// overAtLocked returns when the series counts as over if nothing more arrives.
+// arrivedLocked returns when the newest sample arrived, in ms; there must be one.
+func (s *Series) arrivedLocked() int64 { return s.ring.last().t + int64(s.lag) }
+
+// pushLocked puts a newer sample, which arrived at that time, into the ring.
+func (s *Series) pushLocked(in sample, arrived int64, mint int64, limit int) (evicted bool) {
+	s.lag = int32(min(arrived-in.t, math.MaxInt32)) //nolint:gosec // not negative but for the ms by which a marker may be moved
+	return s.ring.push(in, mint, limit)
+}
+
+// overAtLocked returns when the series, which has samples, counts as over if
+// nothing more arrives.
 // It goes by arrival, not by sample time: a sender whose clock or queue lags
 // by a minute is alive as long as it pushes.
 func (s *Series) overAtLocked(lookback int64) int64 {
@@ -65,21 +74,22 @@ func (s *Series) overAtLocked(lookback int64) int64 {
 		interval = s.name.interval.Load()
 	}
 	if interval == 0 {
-		return s.arrived + lookback
+		return s.arrivedLocked() + lookback
 	}
-	return s.arrived + min(max(missedPushes*int64(interval), minSilence), lookback)
+	return s.arrivedLocked() + min(max(missedPushes*int64(interval), minSilence), lookback)
 }
 
-// arriveLocked notes that a sample with time t arrived at now, the previous
-// one having had time prev. The interval rises at once and falls by halves: an
-// early end is a wrong answer, a late one only a late one. A gap so long that
-// the series was over is more likely an outage than its new rhythm, so the
-// interval at most doubles then; a sender that did slow down is caught up with
-// in a few pushes.
-func (s *Series) arriveLocked(now, t, prev, lookback int64) {
-	gap := now - s.arrived
+// arriveLocked learns from a sample with time t that arrives at now, the newest
+// so far having had time prev, and returns its arrival. The interval rises at
+// once and falls by halves: an early end is a wrong answer, a late one only a
+// late one. A gap so long that the series was over is more likely an outage
+// than its new rhythm, so the interval at most doubles then; a sender that did
+// slow down is caught up with in a few pushes.
+func (s *Series) arriveLocked(now, t, prev, lookback int64) int64 {
+	arrived := s.arrivedLocked()
+	gap := now - arrived
 	if gap <= 0 {
-		return // the same request; says nothing about when the next one comes
+		return arrived // the same request; says nothing about when the next one comes
 	}
 	// Requests that a sender had queued arrive at once, but their samples still
 	// show the rhythm.
@@ -89,7 +99,7 @@ func (s *Series) arriveLocked(now, t, prev, lookback int64) {
 		gap = min(gap, 2*interval)
 	}
 	s.interval = uint32(max(gap, (interval+gap)/2)) //nolint:gosec // bounded by the lookback
-	s.arrived = now
+	return now
 }
 
 // appendLocked stores one sample and says what became of it. A sample from the
@@ -99,8 +109,8 @@ func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32) (O
 	lookback := o.Lookback.Milliseconds()
 	limit := o.MaxSamplesPerSeries
 	if s.ring.len() == 0 {
-		s.arrived, s.ahead = now, ahead
-		return outcomeOf(ahead), s.ring.push(in, mint, limit)
+		s.ahead = ahead
+		return outcomeOf(ahead), s.pushLocked(in, now, mint, limit)
 	}
 	last := s.ring.last()
 	if s.repeatsLocked(in.t, ahead) {
@@ -114,14 +124,15 @@ func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32) (O
 		if in.stale() && last.stale() {
 			return Duplicate, false
 		}
+		over := max(s.overAtLocked(lookback), last.t+1)
+		arrived := s.arriveLocked(now, in.t, last.t, lookback)
 		var evicted bool
-		if over := max(s.overAtLocked(lookback), last.t+1); over < in.t && !last.stale() && over <= now {
+		if over < in.t && !last.stale() && over <= now {
 			// The series was over in between: keep for later what was said then.
 			evicted = s.ring.push(sample{t: over, v: staleNaN}, mint, limit)
 		}
-		s.arriveLocked(now, in.t, last.t, lookback)
 		s.ahead = ahead
-		return outcomeOf(ahead), s.ring.push(in, mint, limit) || evicted
+		return outcomeOf(ahead), s.pushLocked(in, arrived, mint, limit) || evicted
 	case in.t == last.t && ahead > 0:
 		// Both were moved to the time of their arrival; the later one is newer.
 		s.ahead = ahead

@@ -314,7 +314,7 @@ func TestHistogramDeltasAreAddedUp(t *testing.T) {
 		require.NoError(t, err)
 		a.Commit()
 	}
-	ser := s.stripes.get(m.Hash(), m)
+	ser := s.stripes.get(hashOf(m), m, &s.index)
 	require.InDelta(t, 5, ser.ring.last().hist.Count, 0)
 	require.Equal(t, []float64{5}, ser.ring.last().hist.PositiveBuckets)
 	require.InDelta(t, 2, ser.ring.at(0).hist.Count, 0, "what was stored before is not changed")

@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/storage"
-	"github.com/prometheus/prometheus/tsdb/index"
 )
 
 // Refusals of an append. They come wrapped with the figures; nothing that the
@@ -64,13 +64,13 @@ func (o *Options) setDefaults() {
 type Store struct {
 	opts     Options
 	metrics  *metrics
-	postings *index.MemPostings // has its own lock
+	index    index
 	stripes  stripes
 	refs     refs
 	sweeping sync.Mutex // held for the length of a sweep
 
 	mu      sync.Mutex // guards what follows, and that series, index and watches agree
-	lastRef storage.SeriesRef
+	lastRef ref
 	count   int
 	names   map[string]*metricName
 	watches watchIndex
@@ -79,6 +79,8 @@ type Store struct {
 
 // metricName is what the store knows of one __name__.
 type metricName struct {
+	name string
+
 	// interval is the longest push interval among the live series, in ms, as of
 	// the last sweep; 0 while none is known. A series whose own is not known yet
 	// goes by it: a pod that crashes right after its first push must not count
@@ -93,13 +95,12 @@ type metricName struct {
 func New(o Options) *Store {
 	o.setDefaults()
 	s := &Store{
-		opts:     o,
-		postings: index.NewMemPostings(),
-		names:    map[string]*metricName{},
-		watches:  newWatchIndex(),
+		opts:    o,
+		index:   index{names: map[string]map[string]uint32{}},
+		refs:    refs{pages: map[ref]*page{}},
+		names:   map[string]*metricName{},
+		watches: newWatchIndex(),
 	}
-	s.stripes.init()
-	s.refs.pages = map[storage.SeriesRef]*page{}
 	s.metrics = newMetrics(o.Registerer, s)
 	return s
 }
@@ -117,10 +118,10 @@ func (s *Store) SeriesCount() int {
 func (s *Store) MaxSeries() int { return s.opts.MaxSeries }
 
 // create is the slow path of an append: the first sample of a series.
-func (s *Store) create(lset labels.Labels, hash uint64) (*Series, error) {
+func (s *Store) create(lset labels.Labels, hash uint32) (*Series, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if ser := s.stripes.get(hash, lset); ser != nil {
+	if ser := s.stripes.get(hash, lset, &s.index); ser != nil {
 		return ser, nil // somebody was faster
 	}
 	name := lset.Get(labels.MetricName)
@@ -136,8 +137,11 @@ func (s *Store) create(lset labels.Labels, hash uint64) (*Series, error) {
 	mn = s.nameLocked(name)
 	mn.series++
 	s.count++
+	if s.lastRef == math.MaxUint32 {
+		s.renumberLocked()
+	}
 	s.lastRef++
-	ser := &Series{ref: s.lastRef, lset: lset, name: mn}
+	ser := &Series{ref: s.lastRef, hash: hash, set: s.index.intern(lset), name: mn}
 	ws := s.watches.matching(lset)
 	for _, w := range ws {
 		if w.kept != nil {
@@ -147,8 +151,8 @@ func (s *Store) create(lset labels.Labels, hash uint64) (*Series, error) {
 	ser.setWatchesLocked(ws) // nobody else knows the series yet
 	// The series must be findable by its ref before the index names it.
 	s.refs.put(ser)
-	s.stripes.put(ser, hash)
-	s.postings.Add(ser.ref, lset)
+	s.stripes.put(ser)
+	s.index.add(ser.set, ser.ref)
 	s.metrics.created.Inc()
 	return ser, nil
 }
@@ -156,16 +160,10 @@ func (s *Store) create(lset labels.Labels, hash uint64) (*Series, error) {
 func (s *Store) nameLocked(name string) *metricName {
 	mn := s.names[name]
 	if mn == nil {
-		mn = &metricName{}
-		s.names[name] = mn
+		mn = &metricName{name: strings.Clone(name)} // the name is a part of the labels' text
+		s.names[mn.name] = mn
 	}
 	return mn
-}
-
-func (s *Store) forgetNameLocked(name string) {
-	if mn := s.names[name]; mn != nil && mn.series == 0 {
-		delete(s.names, name)
-	}
 }
 
 // Run sweeps until ctx is done.

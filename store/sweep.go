@@ -2,9 +2,6 @@ package store
 
 import (
 	"time"
-
-	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/storage"
 )
 
 // sweepInterval bounds how late a watch hears that a series fell silent, and
@@ -54,15 +51,14 @@ func (s *Store) Sweep() {
 }
 
 func (s *Series) idleLocked(mint int64) bool {
-	return s.ring.len() > 0 && s.ring.last().t < mint && s.arrived < mint
+	return s.ring.len() > 0 && s.ring.last().t < mint && s.arrivedLocked() < mint
 }
 
 func (s *Store) free(idle []*Series, mint int64, touched map[*Watch]struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	refs := make(map[storage.SeriesRef]struct{}, len(idle))
-	affected := map[labels.Label]struct{}{}
 	kept := map[*Kept]struct{}{}
+	freed := idle[:0]
 	for _, ser := range idle {
 		ser.mu.Lock()
 		gone := ser.idleLocked(mint) // it may have had a sample since
@@ -78,18 +74,17 @@ func (s *Store) free(idle []*Series, mint int64, touched map[*Watch]struct{}) {
 				kept[w.kept] = struct{}{}
 			}
 		}
+		freed = append(freed, ser)
 		s.stripes.remove(ser)
-		s.refs.remove(ser.ref)
-		refs[ser.ref] = struct{}{}
-		ser.lset.Range(func(l labels.Label) { affected[l] = struct{}{} })
-		name := ser.lset.Get(labels.MetricName)
-		s.names[name].series--
-		s.forgetNameLocked(name)
-		s.count--
+		if ser.name.series--; ser.name.series == 0 {
+			delete(s.names, ser.name.name)
+		}
 	}
+	s.count -= len(freed)
+	s.refs.remove(freed)
 	for k := range kept {
-		k.forgetLocked(refs)
+		k.forgetLocked()
 	}
-	s.postings.Delete(refs, affected)
-	s.metrics.freed.Add(float64(len(refs)))
+	s.index.remove(freed)
+	s.metrics.freed.Add(float64(len(freed)))
 }

@@ -112,7 +112,7 @@ func TestClosedWatchLeavesNothingBehind(t *testing.T) {
 	require.NoError(t, err)
 	other, err := s.Watch([][]*labels.Matcher{sel("m")})
 	require.NoError(t, err)
-	ser := s.stripes.get(m.Hash(), m)
+	ser := s.stripes.get(hashOf(m), m, &s.index)
 	require.Len(t, ser.watchesLocked(), 2)
 	w.Close()
 	require.Equal(t, []*Watch{other}, ser.watchesLocked())
