@@ -189,7 +189,12 @@ func (a *Appender) to(ser *Series, in sample, delta bool) (Outcome, error) {
 		return Refused, a.tooOld(in.t)
 	}
 	ser.mu.Lock()
-	defer ser.mu.Unlock()
+	out, err := a.toLocked(ser, in, ahead, delta)
+	ser.mu.Unlock()
+	return out, err
+}
+
+func (a *Appender) toLocked(ser *Series, in sample, ahead uint32, delta bool) (Outcome, error) {
 	if ser.freed {
 		return Dropped, ErrFreed
 	}

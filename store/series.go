@@ -69,37 +69,39 @@ func (s *Series) pushLocked(in sample, arrived int64, mint int64, limit int) (ev
 // It goes by arrival, not by sample time: a sender whose clock or queue lags
 // by a minute is alive as long as it pushes.
 func (s *Series) overAtLocked(lookback int64) int64 {
+	return s.arrivedLocked() + s.patienceLocked(lookback)
+}
+
+// patienceLocked returns how long, in ms, the series may be silent.
+func (s *Series) patienceLocked(lookback int64) int64 {
 	interval := s.interval
 	if interval == 0 {
 		interval = s.name.interval.Load()
 	}
 	if interval == 0 {
-		return s.arrivedLocked() + lookback
+		return lookback
 	}
-	return s.arrivedLocked() + min(max(missedPushes*int64(interval), minSilence), lookback)
+	return min(max(missedPushes*int64(interval), minSilence), lookback)
 }
 
-// arriveLocked learns from a sample with time t that arrives at now, the newest
-// so far having had time prev, and returns its arrival. The interval rises at
-// once and falls by halves: an early end is a wrong answer, a late one only a
-// late one. A gap so long that the series was over is more likely an outage
-// than its new rhythm, so the interval at most doubles then; a sender that did
-// slow down is caught up with in a few pushes.
-func (s *Series) arriveLocked(now, t, prev, lookback int64) int64 {
-	arrived := s.arrivedLocked()
-	gap := now - arrived
+// learnLocked learns the interval from the gap between two arrivals, of samples
+// with times prev and t. The interval rises at once and falls by halves: an
+// early end is a wrong answer, a late one only a late one. A gap so long that
+// the series was over is more likely an outage than its new rhythm, so the
+// interval at most doubles then; a sender that did slow down is caught up with
+// in a few pushes.
+func (s *Series) learnLocked(gap, t, prev, lookback int64, over bool) {
 	if gap <= 0 {
-		return arrived // the same request; says nothing about when the next one comes
+		return // the same request; says nothing about when the next one comes
 	}
 	// Requests that a sender had queued arrive at once, but their samples still
 	// show the rhythm.
 	gap = min(max(gap, t-prev), lookback)
 	interval := int64(s.interval)
-	if interval > 0 && s.overAtLocked(lookback) <= now {
+	if interval > 0 && over {
 		gap = min(gap, 2*interval)
 	}
 	s.interval = uint32(max(gap, (interval+gap)/2)) //nolint:gosec // bounded by the lookback
-	return now
 }
 
 // appendLocked stores one sample and says what became of it. A sample from the
@@ -124,15 +126,16 @@ func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32) (O
 		if in.stale() && last.stale() {
 			return Duplicate, false
 		}
-		over := max(s.overAtLocked(lookback), last.t+1)
-		arrived := s.arriveLocked(now, in.t, last.t, lookback)
+		arrived := last.t + int64(s.lag)
+		over := arrived + s.patienceLocked(lookback)
+		s.learnLocked(now-arrived, in.t, last.t, lookback, over <= now)
 		var evicted bool
-		if over < in.t && !last.stale() && over <= now {
+		if over = max(over, last.t+1); over < in.t && over <= now && !last.stale() {
 			// The series was over in between: keep for later what was said then.
 			evicted = s.ring.push(sample{t: over, v: staleNaN}, mint, limit)
 		}
 		s.ahead = ahead
-		return outcomeOf(ahead), s.pushLocked(in, arrived, mint, limit) || evicted
+		return outcomeOf(ahead), s.pushLocked(in, max(arrived, now), mint, limit) || evicted
 	case in.t == last.t && ahead > 0:
 		// Both were moved to the time of their arrival; the later one is newer.
 		s.ahead = ahead
