@@ -10,19 +10,23 @@ import (
 )
 
 // BenchmarkMemory prints the live heap of a store per series: six labels as
-// KServe's pods have them, twenty series a pod, so many samples each.
+// KServe's pods have them, twenty series a pod, so many samples each: of whole
+// numbers, and of fractions that need all of a float64.
 func BenchmarkMemory(b *testing.B) {
-	for _, samples := range []int{1, 12, 24} {
-		b.Run(fmt.Sprintf("samples=%d", samples), func(b *testing.B) {
+	for _, tc := range []struct {
+		samples int
+		step    float64
+	}{{1, 1}, {12, 1}, {24, 1}, {12, 0.1}, {24, 0.1}} {
+		b.Run(fmt.Sprintf("samples=%d/step=%v", tc.samples, tc.step), func(b *testing.B) {
 			const series = 100_000
 			for range b.N {
 				before := heap()
 				s, c := newStore(b, Options{})
-				for i := range samples {
+				for i := range tc.samples {
 					c.at(float64(5 * i))
 					a := s.Appender()
 					for n := range series {
-						_, err := a.Append(podSeries(n), c.ms.Load(), float64(n))
+						_, err := a.Append(podSeries(n), c.ms.Load(), tc.step*float64(n))
 						require.NoError(b, err)
 					}
 					a.Commit()

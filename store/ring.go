@@ -26,41 +26,75 @@ func (s sample) stale() bool { return s.hist == nil && value.IsStaleNaN(s.v) }
 // ring holds samples in strictly ascending order of time, oldest first. It
 // grows up to a cap; when full it gives up its oldest sample. Histograms stand
 // in a parallel slice that only series with histograms pay for.
+//
+// The samples are most of what a series takes, so each has as few 32-bit words
+// as will do: its time in ms after the ring's base, which is enough for 49 days,
+// and its value as a float32 if all values the ring has seen are the same in
+// either precision, which those of counts are up to sixteen million. The first
+// one that isn't makes all samples a word wider.
 type ring struct {
-	buf   []point
-	hists *[]*histogram.FloatHistogram // nil, or as long as buf
-	base  int64                        // what the points' times count from, ms
-	n     int32
-	head  int32 // position of the oldest sample
+	words []uint32
+	hists *[]*histogram.FloatHistogram // nil, or as many as there is room for
+	base  int64                        // ms
+	count uint32                       // samples; the top bit says that they are wide
+	head  int32                        // where in words the oldest sample begins
 }
 
-// point is a sample in 12 bytes, a quarter less than with a time of its own:
-// the samples are most of what a series takes.
-type point struct {
-	dt     uint32 // ms after the ring's base; enough for 49 days
-	hi, lo uint32 // the value's bits
+const wideBit = 1 << 31
+
+// staleNarrow stands for a staleness marker where values are float32: one of
+// the NaNs, of which there are no others then.
+const staleNarrow = 0x7fc00002
+
+// narrow returns a value as a word, if that loses nothing.
+func narrow(v float64) (word uint32, ok bool) {
+	bits := math.Float64bits(v)
+	if bits == value.StaleNaN {
+		return staleNarrow, true
+	}
+	f := float32(v)
+	return math.Float32bits(f), math.Float64bits(float64(f)) == bits && f == f //nolint:gocritic // false for a NaN
 }
 
-func (r *ring) len() int { return int(r.n) }
+func (r *ring) len() int { return int(r.count &^ wideBit) }
 
+func (r *ring) isWide() bool { return r.count >= wideBit }
+
+// stride is how many words a sample takes.
+func (r *ring) stride() int { return 2 + int(r.count>>31) }
+
+// room is how many samples there is room for.
+func (r *ring) room() int { return len(r.words) / r.stride() }
+
+func (r *ring) full() bool { return r.len()*r.stride() == len(r.words) }
+
+// pos returns where the i-th sample begins.
 func (r *ring) pos(i int) int {
-	p := int(r.head) + i
-	if p >= len(r.buf) {
-		p -= len(r.buf)
+	p := int(r.head) + i*r.stride()
+	if p >= len(r.words) {
+		p -= len(r.words)
 	}
 	return p
 }
 
 // time returns the time of the i-th sample, 0 being the oldest.
-func (r *ring) time(i int) int64 { return r.base + int64(r.buf[r.pos(i)].dt) }
+func (r *ring) time(i int) int64 { return r.base + int64(r.words[r.pos(i)]) }
 
 // at returns the i-th sample, 0 being the oldest.
 func (r *ring) at(i int) sample {
 	p := r.pos(i)
-	pt := &r.buf[p]
-	s := sample{t: r.base + int64(pt.dt), v: math.Float64frombits(uint64(pt.hi)<<32 | uint64(pt.lo))}
+	w := r.words[p:]
+	s := sample{t: r.base + int64(w[0])}
+	switch {
+	case r.isWide():
+		s.v = math.Float64frombits(uint64(w[1])<<32 | uint64(w[2]))
+	case w[1] == staleNarrow:
+		s.v = staleNaN
+	default:
+		s.v = float64(math.Float32frombits(w[1]))
+	}
 	if r.hists != nil {
-		s.hist = (*r.hists)[p]
+		s.hist = (*r.hists)[p/r.stride()]
 	}
 	return s
 }
@@ -79,28 +113,53 @@ func (r *ring) lastValue() (sample, bool) {
 }
 
 func (r *ring) set(i int, s sample) {
-	p, bits := r.pos(i), math.Float64bits(s.v)
-	r.buf[p] = point{dt: uint32(s.t - r.base), hi: uint32(bits >> 32), lo: uint32(bits)} //nolint:gosec // within the base's reach, see push and insert
+	word, ok := narrow(s.v)
+	if !ok && !r.isWide() {
+		r.widen()
+	}
+	p := r.pos(i)
+	w := r.words[p:]
+	w[0] = uint32(s.t - r.base) //nolint:gosec // within the base's reach, see push and insert
+	if r.isWide() {
+		bits := math.Float64bits(s.v)
+		w[1], w[2] = uint32(bits>>32), uint32(bits) //nolint:gosec // its halves
+	} else {
+		w[1] = word
+	}
 	if r.hists == nil {
 		if s.hist == nil {
 			return
 		}
-		hists := make([]*histogram.FloatHistogram, len(r.buf))
+		hists := make([]*histogram.FloatHistogram, r.room())
 		r.hists = &hists
 	}
-	(*r.hists)[p] = s.hist
+	(*r.hists)[p/r.stride()] = s.hist
+}
+
+// widen makes room for values in full.
+func (r *ring) widen() {
+	words := make([]uint32, 0, r.room()*3)
+	for p := 0; p < len(r.words); p += 2 {
+		v := staleNaN
+		if w := r.words[p+1]; w != staleNarrow {
+			v = float64(math.Float32frombits(w))
+		}
+		bits := math.Float64bits(v)
+		words = append(words, r.words[p], uint32(bits>>32), uint32(bits)) //nolint:gosec // its halves
+	}
+	r.words, r.head, r.count = words, r.head/2*3, r.count|wideBit
 }
 
 // rebase moves the base so that it reaches t, with as much to come. Samples
 // that are out of its reach then, 24 days old, are given up.
 func (r *ring) rebase(t int64) {
 	base := t - math.MaxUint32/2
-	for r.n > 0 && r.time(0) < base {
+	for r.len() > 0 && r.time(0) < base {
 		r.drop()
 	}
 	for i := range r.len() {
-		pt := &r.buf[r.pos(i)]
-		pt.dt = uint32(r.base + int64(pt.dt) - base) //nolint:gosec // between base and t
+		w := &r.words[r.pos(i)]
+		*w = uint32(r.base + int64(*w) - base) //nolint:gosec // between base and t
 	}
 	r.base = base
 }
@@ -112,12 +171,12 @@ func (r *ring) push(s sample, mint int64, limit int) (evicted bool) {
 	if s.t-r.base > math.MaxUint32 {
 		r.rebase(s.t)
 	}
-	if r.len() == len(r.buf) {
-		for r.n > 0 && r.time(0) < mint {
+	if r.full() {
+		for r.len() > 0 && r.time(0) < mint {
 			r.drop()
 		}
-		if r.len() == len(r.buf) {
-			if len(r.buf) < limit {
+		if r.full() {
+			if r.len() < limit {
 				r.grow(limit)
 			} else {
 				r.drop()
@@ -125,7 +184,7 @@ func (r *ring) push(s sample, mint int64, limit int) (evicted bool) {
 			}
 		}
 	}
-	r.n++
+	r.count++
 	r.set(r.len()-1, s)
 	return evicted
 }
@@ -140,7 +199,7 @@ func (r *ring) insert(s sample, mint int64, limit int) bool {
 	}
 	newest := r.last()
 	before := r.len()
-	if r.len() == len(r.buf) && len(r.buf) >= limit && i == 0 && r.time(0) >= mint {
+	if r.full() && before >= limit && i == 0 && r.time(0) >= mint {
 		return false
 	}
 	r.push(newest, mint, limit) // makes room; oldest samples may have gone
@@ -168,24 +227,26 @@ func (r *ring) search(t int64) int {
 
 func (r *ring) drop() {
 	if r.hists != nil {
-		(*r.hists)[r.head] = nil
+		(*r.hists)[int(r.head)/r.stride()] = nil
 	}
-	r.head = int32(r.pos(1)) //nolint:gosec // a ring has at most a few thousand places
-	r.n--
+	r.head = int32(r.pos(1)) //nolint:gosec // far fewer words than that
+	r.count--
 }
 
 // grow adds half of what is there, in steps that fill the allocator's sizes:
 // 4, 8, 12, 16, 24, 36.
 func (r *ring) grow(limit int) {
-	size := min(len(r.buf)+max(len(r.buf)/2, minRing)/minRing*minRing, limit)
-	buf := make([]point, size)
-	k := copy(buf, r.buf[r.head:])
-	copy(buf[k:], r.buf[:r.head])
+	room := r.room()
+	size := min(room+max(room/2, minRing)/minRing*minRing, limit)
+	words := make([]uint32, size*r.stride())
+	k := copy(words, r.words[r.head:])
+	copy(words[k:], r.words[:r.head])
 	if r.hists != nil {
 		hists := make([]*histogram.FloatHistogram, size)
-		k := copy(hists, (*r.hists)[r.head:])
-		copy(hists[k:], (*r.hists)[:r.head])
+		first := int(r.head) / r.stride()
+		k := copy(hists, (*r.hists)[first:])
+		copy(hists[k:], (*r.hists)[:first])
 		r.hists = &hists
 	}
-	r.buf, r.head = buf, 0
+	r.words, r.head = words, 0
 }

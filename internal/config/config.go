@@ -62,6 +62,8 @@ type Config struct {
 	QueryMaxSamples int           // samples one evaluation may load
 	QueryCacheSize  int           // compiled queries kept
 
+	Profiling bool // Go's profiles at the telemetry address
+
 	LogLevel  slog.Level
 	LogFormat string // LogText or LogJSON
 
@@ -106,6 +108,7 @@ var examples = map[string]string{
 	"query-timeout":          "2s",
 	"query-max-samples":      "5000000",
 	"query-cache-size":       "10000",
+	"profiling":              "false",
 	"log-level":              "info",
 	"log-format":             LogText,
 	"shutdown-timeout":       "4s",
@@ -140,6 +143,7 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 	f.IntVar(&c.QueryMaxSamples, "query-max-samples", 5_000_000, "samples one evaluation may load")
 	f.IntVar(&c.QueryCacheSize, "query-cache-size", 10_000, "compiled queries kept")
 
+	f.BoolVar(&c.Profiling, "profiling", false, "serve Go's profiles at /debug/pprof/ of the telemetry address, to whoever can reach it")
 	f.TextVar(&c.LogLevel, "log-level", slog.LevelInfo, "least `level` logged: debug, info, warn or error")
 	f.StringVar(&c.LogFormat, "log-format", LogText, "`format` of the log: text or json")
 

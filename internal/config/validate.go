@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Validate refuses settings that cannot work, naming each as the user wrote it.
@@ -58,10 +59,15 @@ func isWildcard(host string) bool {
 	return host == "" || ip != nil && ip.IsUnspecified()
 }
 
+// maxRetention is far below the 24 days that a ring's 32 bits of time reach.
+const maxRetention = 7 * 24 * time.Hour
+
 func (c *Config) validateDurations() error {
 	switch {
 	case c.Retention <= 0:
 		return c.refuse("retention", c.Retention, "want a duration above 0")
+	case c.Retention > maxRetention:
+		return c.refuse("retention", c.Retention, "want at most "+maxRetention.String()+"; what is older belongs into a database")
 	case c.Lookback < 0:
 		return c.refuse("lookback", c.Lookback, "want 0 (as long as the retention) or a duration above 0")
 	case c.Lookback > c.Retention:
@@ -84,9 +90,9 @@ func (c *Config) validateLimits() error {
 		atMost         int
 		whyTheseLimits string
 	}{
-		{"max-series", c.MaxSeries, 1, math.MaxInt, ""},
+		{"max-series", c.MaxSeries, 1, math.MaxInt32, ""},
 		{"max-series-per-metric", c.MaxSeriesPerMetric, 1, math.MaxInt, ""},
-		{"max-samples-per-series", c.MaxSamplesPerSeries, 2, math.MaxInt, ", since a rate needs two"},
+		{"max-samples-per-series", c.MaxSamplesPerSeries, 2, 1 << 24, ", since a rate needs two"},
 		{"max-request-bytes", c.MaxRequestBytes, 1, math.MaxInt32, ""},
 		{"max-streams", c.MaxStreams, 1, math.MaxInt32, ""},
 		{"query-max-samples", c.QueryMaxSamples, 1, math.MaxInt, ""},

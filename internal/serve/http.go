@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,9 +45,17 @@ func indexHandler(a Addresses) http.Handler {
 	return mux
 }
 
-// telemetryHandler serves the program's own metrics and its probes.
-func telemetryHandler(registry *prometheus.Registry, state *state) http.Handler {
+// telemetryHandler serves the program's own metrics, its probes, and its
+// profiles if they are wanted.
+func telemetryHandler(registry *prometheus.Registry, state *state, profiling bool) http.Handler {
 	mux := http.NewServeMux()
+	if profiling {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		Registry:            registry,
 		MaxRequestsInFlight: 10,

@@ -100,7 +100,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 		otlp:      newOTLPServer(cfg, calls, receiver),
 		keda:      newKEDAServer(cfg, calls, answers, state),
 		http:      newHTTPServer(indexHandler(listeners.addresses()), logger),
-		telemetry: newHTTPServer(telemetryHandler(registry, state), logger),
+		telemetry: newHTTPServer(telemetryHandler(registry, state, cfg.Profiling), logger),
 	}
 
 	group, ctx := errgroup.WithContext(ctx)

@@ -81,6 +81,7 @@ func TestAllServersAnswer(t *testing.T) {
 		{i.Telemetry, "/metrics", http.StatusOK, "keda_otel_scaler_build_info{"},
 		{i.Telemetry, "/metrics", http.StatusOK, "keda_otel_scaler_series 1"},
 		{i.Telemetry, "/reset", http.StatusNotFound, ""},
+		{i.Telemetry, "/debug/pprof/heap", http.StatusNotFound, ""},
 	} {
 		code, body := get(t, tc.address, tc.path)
 		require.Equal(t, tc.code, code, tc.path)
@@ -91,6 +92,22 @@ func TestAllServersAnswer(t *testing.T) {
 		require.Contains(t, i.log.String(), "msg=listening server="+server+" address="+address.String()+"\n")
 	}
 	_, err = i.wait(t)
+	require.NoError(t, err)
+}
+
+func TestProfilesIfWanted(t *testing.T) {
+	i := start(t, "--profiling")
+	for path, want := range map[string]string{
+		"/debug/pprof/":                  "goroutine",
+		"/debug/pprof/heap?debug=1&gc=1": "HeapAlloc",
+		"/debug/pprof/cmdline":           "",
+		"/debug/pprof/symbol":            "num_symbols",
+	} {
+		code, body := get(t, i.Telemetry, path)
+		require.Equal(t, http.StatusOK, code, path)
+		require.Contains(t, body, want, path)
+	}
+	_, err := i.wait(t)
 	require.NoError(t, err)
 }
 

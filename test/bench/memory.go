@@ -7,13 +7,16 @@ import (
 	"time"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/test/bench/payload"
+	"github.com/keda-otel-scaler/keda-otel-scaler/test/bench/process"
 	"github.com/keda-otel-scaler/keda-otel-scaler/test/bench/report"
 )
 
 const memoryMethod = "What the kernel says is in RAM (VmRSS), read right after the last push, with no garbage collection forced and\n" +
 	"neither GOGC nor GOMEMLIMIT set: the servers' environment is empty. Series have a name and 6 labels, and one sample\n" +
 	"for each pass over all of them; sample times lie within the retention, pushes come as fast as they are taken. A series'\n" +
-	"bytes are those above the process as it was before the first push. The process is started anew for each run."
+	"bytes are those above the process as it was before the first push. The process is started anew for each run.\n" +
+	"Where it says so, a collection was asked for then (/debug/pprof/heap?gc=1) and the figure is what stays in RAM once it\n" +
+	"no longer falls; memory that the runtime keeps for later counts."
 
 // held is what a process is made to hold.
 type held struct {
@@ -32,10 +35,15 @@ var errTooSlow = errors.New("the first samples were older than the retention bef
 // resident is what it takes up.
 type resident struct {
 	empty, full, peak int64
+	collected         int64 // after a collection
 	series            int
 }
 
 func (r resident) perSeries() float64 { return float64(r.full-r.empty) / float64(r.series) }
+
+func (r resident) perSeriesCollected() float64 {
+	return float64(r.collected-r.empty) / float64(r.series)
+}
 
 func (b *bench) memory(ctx context.Context) ([]report.Row, error) {
 	var rows []report.Row
@@ -43,14 +51,17 @@ func (b *bench) memory(ctx context.Context) ([]report.Row, error) {
 		{b.memorySeries, 12, 5 * time.Second},
 		{b.memorySeries, 24, 2 * time.Second},
 	} {
-		row, err := b.perSeries(ctx, h)
+		pushed, collected, err := b.perSeries(ctx, h)
 		if err != nil {
 			return rows, err
 		}
-		if h.samples == 12 {
-			row.Bar = b.bar(1000)
+		switch h.samples {
+		case 12:
+			pushed.Bar = b.bar(1000)
+		case 24:
+			collected.Bar = b.bar(700)
 		}
-		rows = append(rows, row)
+		rows = append(rows, pushed, collected)
 	}
 	total := report.Row{Section: "Memory", What: "1M series x 24 samples: in all", Unit: "GiB", Bar: b.below(1.2), Missing: needsFull}
 	if b.full {
@@ -71,25 +82,22 @@ func (b *bench) memory(ctx context.Context) ([]report.Row, error) {
 func gibibytes(n int64) float64 { return float64(n) / (1 << 30) }
 
 // perSeries repeats a measurement: when the last collection fell is chance.
-func (b *bench) perSeries(ctx context.Context, h held) (report.Row, error) {
-	var runs []float64
+func (b *bench) perSeries(ctx context.Context, h held) (pushed, collected report.Row, err error) {
+	var after, settled []float64
 	var last resident
 	for range min(b.rounds, b.memoryRuns) {
-		r, err := b.hold(ctx, h)
-		if err != nil {
-			return report.Row{}, err
+		if last, err = b.hold(ctx, h); err != nil {
+			return pushed, collected, err
 		}
-		runs, last = append(runs, r.perSeries()), r
+		after, settled = append(after, last.perSeries()), append(settled, last.perSeriesCollected())
 	}
-	return report.Row{
-		Section: "Memory",
-		What:    fmt.Sprintf("%s series x %d samples: a series", count(h.series), h.samples),
-		Value:   report.Median(runs),
-		Unit:    "bytes",
-		Runs:    runs,
-		Note: fmt.Sprintf("last run: %.1f MiB empty, %.1f MiB full, peak %.1f MiB",
-			mebibytes(last.empty), mebibytes(last.full), mebibytes(last.peak)),
-	}, nil
+	what := fmt.Sprintf("%s series x %d samples: a series", count(h.series), h.samples)
+	row := func(what string, runs []float64, full int64) report.Row {
+		return report.Row{Section: "Memory", What: what, Value: report.Median(runs), Unit: "bytes", Runs: runs,
+			Note: fmt.Sprintf("last run: %.1f MiB empty, %.1f MiB full, peak %.1f MiB",
+				mebibytes(last.empty), mebibytes(full), mebibytes(last.peak))}
+	}
+	return row(what, after, last.full), row(what+", collected", settled, last.collected), nil
 }
 
 func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
@@ -124,6 +132,36 @@ func (b *bench) hold(ctx context.Context, h held) (resident, error) {
 	if r.full, r.peak, err = ours.process.Resident(); err != nil {
 		return r, err
 	}
-	b.say("memory: %d series x %d samples: %.0f bytes a series", h.series, h.samples, r.perSeries())
+	if r.collected, err = settle(ctx, ours.process); err != nil {
+		return r, err
+	}
+	b.say("memory: %d series x %d samples: %.0f bytes a series, %.0f after a collection", h.series, h.samples, r.perSeries(), r.perSeriesCollected())
 	return r, checkStored(ctx, ours.process, h.series, ours.generator.sent.Load())
+}
+
+const (
+	settleStep  = 500 * time.Millisecond
+	settleSteps = 6 // without less than before: the runtime returns memory bit by bit
+	settleLimit = 30 * time.Second
+)
+
+// settle has a collection run and returns what is resident once it no longer
+// falls.
+func settle(ctx context.Context, p *process.Process) (int64, error) {
+	if err := collect(ctx, p); err != nil {
+		return 0, err
+	}
+	least, _, err := p.Resident()
+	for end, same := time.Now().Add(settleLimit), 0; err == nil && same < settleSteps && time.Now().Before(end); same++ {
+		select {
+		case <-time.After(settleStep):
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+		var now int64
+		if now, _, err = p.Resident(); now < least {
+			least, same = now, 0
+		}
+	}
+	return least, err
 }

@@ -13,11 +13,12 @@ const (
 	ingest   = "ingest"
 	queries  = "queries"
 	push     = "push"
+	burst    = "burst"
 	memory   = "memory"
 	standing = "standing"
 )
 
-var sections = []string{ingest, queries, push, memory, standing}
+var sections = []string{ingest, queries, push, burst, memory, standing}
 
 type options struct {
 	root    string
@@ -106,6 +107,7 @@ type sizes struct {
 	queryCalls    int // a round and server
 	pushRate      int // background points a second
 	flips         int // a round
+	burstSeries   int // new ones, a round
 	memorySeries  int
 	memoryRuns    int // processes for one figure, at most
 	standing      []int
@@ -118,6 +120,7 @@ func (o options) sizes() sizes {
 			ingestSeries: 20_000, gatewayPoints: 40_000, sidecarPoints: 20_000,
 			querySeries: []int{1_000}, queryCalls: 200,
 			pushRate: 10_000, flips: 20,
+			burstSeries:  10_000,
 			memorySeries: 10_000, memoryRuns: 1,
 			standing: []int{100}, standingPoint: 40_000,
 		}
@@ -126,6 +129,7 @@ func (o options) sizes() sizes {
 		ingestSeries: 20_000, gatewayPoints: 2_000_000, sidecarPoints: 600_000,
 		querySeries: []int{1_000, 100_000}, queryCalls: 2_000,
 		pushRate: 50_000, flips: 200,
+		burstSeries:  100_000,
 		memorySeries: 100_000, memoryRuns: 3,
 		standing: []int{1_000}, standingPoint: 1_000_000,
 	}

@@ -14,7 +14,7 @@ func TestOptions(t *testing.T) {
 	}{
 		{nil, ""},
 		{[]string{"-only", "ingest,memory", "-rounds", "3", "-full"}, ""},
-		{[]string{"-only", "ingest,memmory"}, `-only: "memmory" is no section: want some of ingest,queries,push,memory,standing`},
+		{[]string{"-only", "ingest,memmory"}, `-only: "memmory" is no section: want some of ingest,queries,push,burst,memory,standing`},
 		{[]string{"-quick", "-full"}, "-quick and -full exclude each other"},
 		{[]string{"-rounds", "0"}, "-rounds=0: want 1 to 100"},
 		{[]string{"-streams", "1"}, "-streams=1: want 2 to 10000, one of which changes"},

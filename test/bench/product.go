@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -57,6 +58,7 @@ func (b *bench) startProduct(ctx context.Context) (*process.Process, error) {
 			"--telemetry-address=127.0.0.1:0",
 			"--warm-up=0s",
 			"--log-level=info",
+			"--profiling", // costs nothing until asked, and can be told to collect
 		},
 		Servers: []string{otlpGRPC, kedaGRPC, telemetry},
 	})
@@ -65,6 +67,34 @@ func (b *bench) startProduct(ctx context.Context) (*process.Process, error) {
 // startReference starts this binary again as one of the reference servers.
 func (b *bench) startReference(ctx context.Context, name string) (*process.Process, error) {
 	return b.group.Start(ctx, process.Spec{Name: name, Path: b.self, Args: []string{name}, Servers: []string{name}})
+}
+
+// collect has the product's garbage collector run.
+func collect(ctx context.Context, p *process.Process) error {
+	response, err := get(ctx, p, "/debug/pprof/heap?gc=1")
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, err = io.Copy(io.Discard, response.Body)
+	return err
+}
+
+// get asks the product's telemetry server.
+func get(ctx context.Context, p *process.Process, path string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.Address(telemetry)+path, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		_ = response.Body.Close() // the status says enough
+		return nil, fmt.Errorf("%s of %s: %s", path, product, response.Status)
+	}
+	return response, nil
 }
 
 // checkStored compares what the product says of itself with what it was sent:
@@ -94,18 +124,11 @@ func checkStored(ctx context.Context, p *process.Process, series int, points int
 func scrape(ctx context.Context, p *process.Process) (map[string]float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, scrapeLimit)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.Address(telemetry)+"/metrics", http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := get(ctx, p, "/metrics")
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the metrics of %s: %s", product, response.Status)
-	}
 	values := map[string]float64{}
 	lines := bufio.NewScanner(response.Body)
 	for lines.Scan() {

@@ -44,6 +44,7 @@ var measured = []section{
 	{ingest, "Ingest", ingestMethod, (*bench).ingest},
 	{queries, "Queries", queriesMethod, (*bench).queries},
 	{push, pushSection, pushMethod, (*bench).push},
+	{burst, burstSection, burstMethod, (*bench).burst},
 	{memory, "Memory", memoryMethod, (*bench).memory},
 	{standing, standingSection, standingMethod, (*bench).standing},
 }

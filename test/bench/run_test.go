@@ -32,6 +32,8 @@ func TestQuick(t *testing.T) {
 		"1k series: keda-otel-scaler / constant, p50",
 		"Export to stream message, p99",
 		"10k series x 12 samples: a series",
+		"10k series x 24 samples: a series, collected",
+		"Export of known series beside 10k new ones, p99",
 		"100 streams / none",
 	} {
 		require.Contains(t, table.String(), want)
