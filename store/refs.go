@@ -88,7 +88,7 @@ func (r *refs) all() []*Series {
 	defer r.mu.RUnlock()
 	var out []*Series
 	for _, at := range slices.Sorted(maps.Keys(r.pages)) {
-		for _, ser := range r.pages[at].series {
+		for _, ser := range &r.pages[at].series {
 			if ser != nil {
 				out = append(out, ser)
 			}

@@ -112,6 +112,9 @@ func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32) (O
 	limit := o.MaxSamplesPerSeries
 	if s.ring.len() == 0 {
 		s.ahead = ahead
+		if in.hist != nil {
+			in.hist = hinted(nil, in.hist)
+		}
 		return outcomeOf(ahead), s.pushLocked(in, now, mint, limit)
 	}
 	last := s.ring.last()
@@ -135,6 +138,9 @@ func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32) (O
 			evicted = s.ring.push(sample{t: over, v: staleNaN}, mint, limit)
 		}
 		s.ahead = ahead
+		if in.hist != nil {
+			in.hist = hinted(last.hist, in.hist)
+		}
 		return outcomeOf(ahead), s.pushLocked(in, max(arrived, now), mint, limit) || evicted
 	case in.t == last.t && ahead > 0:
 		// Both were moved to the time of their arrival; the later one is newer.
@@ -147,6 +153,7 @@ func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32) (O
 		if !s.ring.insert(in, mint, limit) {
 			return Duplicate, false
 		}
+		s.unhintLocked(s.ring.search(in.t) + 1)
 		return Late, false
 	}
 }
