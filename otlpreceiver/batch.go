@@ -244,7 +244,11 @@ func (in *batch) readPoint(m *metricPart, from, to int) bool {
 // reads it, and may find it malformed.
 func (in *batch) findOrigin(raw []byte, points int) (o *origin, ok bool) {
 	id := in.r.hasher.of(raw)
-	if o := in.r.cache.origin(id); o != nil {
+	var before *origin
+	if n := len(in.resources); n > 0 {
+		before = in.resources[n-1].origin
+	}
+	if o := in.r.cache.origin(id, before); o != nil {
 		return o, true
 	}
 	in.enclosed = enclose(in.enclosed[:0], raw, resourcePath...)
@@ -252,9 +256,9 @@ func (in *batch) findOrigin(raw []byte, points int) (o *origin, ok bool) {
 	if err != nil {
 		return nil, false
 	}
-	o = &origin{points: points}
+	o = &origin{id: id, points: points}
 	o.labels, o.problem = in.t.resourceLabels(md.ResourceMetrics().At(0).Resource())
-	return in.r.cache.putOrigin(id, o), true
+	return in.r.cache.putOrigin(o), true
 }
 
 // findPoints is the hot path. It returns how many points are not known.

@@ -66,31 +66,48 @@ func newCache(limit int) *cache {
 
 func (c *cache) stripe(k key) *cacheStripe { return &c.stripes[k[0]%cacheStripes] }
 
-func (c *cache) origin(k key) *origin {
+// origin returns the origin for k, or nil. It looks first at what came after the
+// origin before, if there is one: requests have their resources in one order.
+func (c *cache) origin(k key, before *origin) *origin {
+	if before != nil {
+		if o := before.next.Load(); o != nil && o.id == k && !o.out.Load() {
+			c.touch(o)
+			return o
+		}
+	}
 	s := c.stripe(k)
 	s.mu.RLock()
 	o := s.origins[k]
 	s.mu.RUnlock()
 	if o != nil {
-		// Many requests share the line: it is written once an age.
-		if age := c.age.Load(); o.used.Load() != age {
-			o.used.Store(age)
+		c.touch(o)
+		if before != nil {
+			before.next.Store(o)
 		}
 	}
 	return o
 }
 
-// putOrigin returns the origin for k, which is o unless somebody was faster.
-func (c *cache) putOrigin(k key, o *origin) *origin {
-	s := c.stripe(k)
+// touch writes only what is not there yet: many requests share the line.
+func (c *cache) touch(o *origin) {
+	if age := c.age.Load(); o.used.Load() != age {
+		o.used.Store(age)
+	}
+}
+
+// putOrigin returns the origin for o's key, which is o unless somebody was faster.
+func (c *cache) putOrigin(o *origin) *origin {
+	s := c.stripe(o.id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if held := s.origins[k]; held != nil {
+	if held := s.origins[o.id]; held != nil {
 		return held
 	}
 	o.used.Store(c.age.Load())
-	if o.out = !c.reserve(o.weight()); !o.out {
-		s.origins[k] = o
+	if c.reserve(o.weight()) {
+		s.origins[o.id] = o
+	} else {
+		o.out.Store(true)
 	}
 	return o
 }
@@ -100,7 +117,7 @@ func (c *cache) putOrigin(k key, o *origin) *origin {
 func (c *cache) put(o *origin, id key, all ...*store.Series) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.out {
+	if o.out.Load() {
 		return
 	}
 	i := o.find(id, 0)
@@ -152,12 +169,12 @@ func (c *cache) purge() {
 		s.mu.RLock()
 		held := maps.Clone(s.origins)
 		s.mu.RUnlock()
-		for k, o := range held {
+		for _, o := range held {
 			if c.purgeSlots(o, unused) || !unused(o.used.Load()) {
 				continue
 			}
 			s.mu.Lock()
-			c.remove(s, k, o)
+			c.remove(s, o)
 			s.mu.Unlock()
 		}
 	}
@@ -184,13 +201,14 @@ func (c *cache) purgeSlots(o *origin, unused func(uint32) bool) bool {
 }
 
 // remove takes an origin out of its stripe, which must be locked.
-func (c *cache) remove(s *cacheStripe, k key, o *origin) {
+func (c *cache) remove(s *cacheStripe, o *origin) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.slots) > 0 { // there is something new
 		return
 	}
-	o.out = true
-	delete(s.origins, k)
+	o.out.Store(true)
+	o.next.Store(nil) // or one that is out could hold on to the next for ever
+	delete(s.origins, o.id)
 	c.size.Add(-o.weight())
 }

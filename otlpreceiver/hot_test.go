@@ -311,3 +311,31 @@ func TestMetricsUnlikeThoseBefore(t *testing.T) {
 	}
 	require.Equal(t, want, slices.DeleteFunc(h.held(""), func(s string) bool { return strings.Contains(s, "_") }))
 }
+
+// After each resource the one that came next in the last request is looked at
+// first, whatever has become of it.
+func TestResourcesInOtherOrders(t *testing.T) {
+	h := newHarness(t, store.Options{})
+	h.clock.advance(time.Minute)
+	s := 0.0
+	export := func(pods string) {
+		var rms []*mpb.ResourceMetrics
+		for _, pod := range pods {
+			rms = append(rms, resource(kv("k8s.pod.name", string(pod)), gaugeOf("g", double(s, float64(pod-'a')))))
+		}
+		s++
+		h.exportOK(marshal(t, rms...))
+		require.Zero(t, h.misses(marshal(t, rms...)))
+	}
+	for _, pods := range []string{"abc", "cab", "abc", "bcbad", "d"} {
+		export(pods)
+	}
+	for range 3 {
+		export("c") // after which b came
+		h.receiver.cache.purge()
+	}
+	require.Len(t, h.receiver.cache.slots(), 1, "the others were not used")
+	export("cba")
+	require.Len(t, h.receiver.cache.slots(), 3, "what left the cache is in it again")
+	require.Equal(t, []string{`g{pod="a"} 0@0 0@1 0@2 0@3 0@8`, `g{pod="b"} 1@0 1@1 1@2 1@3 1@8`, `g{pod="c"} 2@0 2@1 2@2 2@3 2@5 2@6 2@7 2@8`, `g{pod="d"} 3@3 3@4`}, h.held(""))
+}

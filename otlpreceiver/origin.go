@@ -15,13 +15,17 @@ import (
 // sends them in the same order again: then the next one is found where the last
 // one was, side by side in memory, and nothing is looked up.
 type origin struct {
+	id      key
 	labels  []labels.Label // that its points take from it
 	problem error          // what the sender is told about it with every request
 	points  int            // of its first request
 	used    atomic.Uint32  // the cache's age when it was last hit
+	// next is what came after it in a request, and most likely will again. It may
+	// have left the cache.
+	next atomic.Pointer[origin]
+	out  atomic.Bool // not in the cache, or no longer: nobody will find its points
 
 	mu         sync.RWMutex // guards what follows
-	out        bool         // not in the cache, or no longer: nobody will find its points
 	slots      []slot
 	index      []uint32          // one more than a slot's place, by its id; nil if there are few
 	histograms [][]*store.Series // each is not changed once it is here

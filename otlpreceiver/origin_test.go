@@ -147,7 +147,7 @@ func BenchmarkCacheMemory(b *testing.B) {
 				before := heap()
 				c, h := newCache(1<<30), newHasher()
 				for i := range o.origins {
-					in := c.putOrigin(h.of(fmt.Appendf(nil, "origin %d", i)), &origin{points: o.points})
+					in := c.putOrigin(&origin{id: h.of(fmt.Appendf(nil, "origin %d", i)), points: o.points})
 					for j := range o.points {
 						c.put(in, h.of(fmt.Appendf(nil, "point %d of %d", j, i)), slices.Clone(all)...)
 					}
