@@ -194,6 +194,7 @@ func TestPurgeKeepsWhatIsUsed(t *testing.T) {
 	p.send()
 	used := marshal(t, gateway(1)...)
 	for range 3 {
+		require.Zero(t, p.h.misses(used))
 		p.h.exportOK(used)
 		p.h.receiver.cache.purge()
 	}
