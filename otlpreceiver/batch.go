@@ -1,6 +1,8 @@
 package otlpreceiver
 
 import (
+	"bytes"
+
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
@@ -19,33 +21,32 @@ type batch struct {
 	metrics    []metricPart
 	points     []point
 	histograms []histogramPart
+	before     attributes
 	decoded    []pmetric.Metric // by pdata
 	own        int              // metrics that are all pdata's
 	enclosed   []byte           // scratch
+
+	// The metric that the slow path has come to, and what it needs of it.
+	entered *metricPart
+	metric  metric
+	problem error
 }
 
-// resourcePart is a resource and how many metrics it has.
+// resourcePart is a resource and how many metrics and points it has.
 type resourcePart struct {
-	raw     []byte
-	origin  *origin
-	metrics int
+	origin          *origin
+	metrics, points int
 }
 
 // metricPart is a metric and how many points it has.
 type metricPart struct {
-	raw    []byte
-	name   []byte
-	kind   kind
-	delta  bool
-	points int
-	// own says that all of the metric is pdata's; decoded is its place, or -1.
-	own     bool
-	decoded int32
-
-	// What only the slow path needs, once it has needed it.
-	entered bool
-	in      metric
-	problem error
+	raw, name extent
+	id        key // of the name
+	points    int32
+	decoded   int32 // its place if it is pdata's, or -1
+	own       bool  // all of it is pdata's
+	kind      kind
+	delta     bool
 }
 
 // maxPooled is the number of points beyond which a batch's memory goes back to
@@ -58,17 +59,22 @@ func newBatch(r *Receiver) *batch {
 }
 
 func (in *batch) reset() {
-	in.request = nil
+	in.request, in.before = nil, attributes{}
 	in.app.Reset()
 	in.t.reset()
 	in.resources, in.metrics, in.points, in.histograms = in.resources[:0], in.metrics[:0], in.points[:0], in.histograms[:0]
-	in.own = 0
+	in.own, in.entered = 0, nil
 	clear(in.decoded)
 	in.decoded = in.decoded[:0]
 }
 
-// read takes a request in, and tells whether the batch now holds all of it. If
-// not, pdata must read the request: it is malformed, or merely unusual.
+// bytes returns a part of the request.
+func (in *batch) bytes(e extent) []byte { return in.request[e.from:e.to:e.to] }
+
+// read takes a request in, looks every point up, and has pdata read those that
+// are new, so that from here on nothing is malformed. It tells whether the batch
+// now holds all of the request. If not, pdata must read it: it is malformed, or
+// merely unusual.
 func (in *batch) read(b []byte) bool {
 	in.request = b
 	for i := 0; i < len(b); {
@@ -78,22 +84,22 @@ func (in *batch) read(b []byte) bool {
 		}
 		i = to
 	}
-	return in.find()
+	return true
 }
 
 // Positions are those in the request throughout.
 
 func (in *batch) readResource(i, end int) bool {
 	b := in.request[:end]
-	before := len(in.metrics)
-	var r resourcePart
+	metrics, points := len(in.metrics), len(in.points)
+	var raw []byte
 	for i < end {
 		from, to := span(b, i)
 		switch {
 		case to == 0:
 			return false
-		case b[i] == resourceMetricsResource && r.raw == nil:
-			r.raw = b[from:to:to]
+		case b[i] == resourceMetricsResource && raw == nil:
+			raw = b[from:to:to]
 		case b[i] == resourceMetricsScopes:
 			if !in.readScope(from, to) {
 				return false
@@ -104,9 +110,14 @@ func (in *batch) readResource(i, end int) bool {
 		}
 		i = to
 	}
-	r.metrics = len(in.metrics) - before
+	of := in.metrics[metrics:]
+	r := resourcePart{metrics: len(of), points: len(in.points) - points}
+	var ok bool
+	if r.origin, ok = in.findOrigin(raw, r.points); !ok {
+		return false
+	}
 	in.resources = append(in.resources, r)
-	return true
+	return in.findPoints(r.origin, of, in.points[points:]) == 0 || in.checkMisses(of, in.points[points:])
 }
 
 func (in *batch) readScope(i, end int) bool {
@@ -116,22 +127,11 @@ func (in *batch) readScope(i, end int) bool {
 		switch {
 		case to == 0:
 			return false
-		case b[i] == scopeMetricsScope && plainScope(b[from:to]):
 		case b[i] == scopeMetricsMetrics:
-			points, histograms := len(in.points), len(in.histograms)
-			m := metricPart{raw: b[from:to:to], decoded: -1}
-			if !in.readMetric(&m, from, to) {
-				// Slow path: this metric is for pdata.
-				in.points, in.histograms = in.points[:points], in.histograms[:histograms]
-				var ok bool
-				if m.decoded, ok = in.check(m.raw, metricPath); !ok || in.own >= maxOwnMetrics {
-					return false
-				}
-				m.own = true
-				in.own++
+			if !in.readMetric(from, to) {
+				return false
 			}
-			m.points = len(in.points) - points
-			in.metrics = append(in.metrics, m)
+		case b[i] == scopeMetricsScope && plainScope(b[from:to]):
 		case b[i] == scopeMetricsSchemaURL:
 		default:
 			return false
@@ -141,7 +141,25 @@ func (in *batch) readScope(i, end int) bool {
 	return true
 }
 
-func (in *batch) readMetric(m *metricPart, i, end int) bool {
+func (in *batch) readMetric(from, to int) bool {
+	points, histograms := len(in.points), len(in.histograms)
+	in.metrics = append(in.metrics, metricPart{raw: extentOf(from, to), decoded: -1})
+	m := &in.metrics[len(in.metrics)-1]
+	if in.readKnownMetric(m, from, to) {
+		m.points = int32(len(in.points) - points) //nolint:gosec // fewer than bytes
+		m.id = in.nameOf(m)
+		return true
+	}
+	// Slow path: this metric is for pdata.
+	in.points, in.histograms = in.points[:points], in.histograms[:histograms]
+	ok := false
+	m.decoded, ok = in.check(in.bytes(m.raw), metricPath)
+	m.own = true
+	in.own++
+	return ok && in.own <= maxOwnMetrics
+}
+
+func (in *batch) readKnownMetric(m *metricPart, i, end int) bool {
 	b := in.request[:end]
 	var from, to int // of the data
 	for i < end {
@@ -150,7 +168,7 @@ func (in *batch) readMetric(m *metricPart, i, end int) bool {
 		case next == 0:
 			return false
 		case b[i] == metricName:
-			m.name = b[first:next:next]
+			m.name = extentOf(first, next)
 		case b[i] == metricDescription, b[i] == metricUnit:
 		case b[i] == metricMetadata && plainAttribute(b[first:next]):
 		case to == 0 && b[i] == metricGauge:
@@ -164,7 +182,22 @@ func (in *batch) readMetric(m *metricPart, i, end int) bool {
 		}
 		i = next
 	}
-	return to != 0 && len(m.name) > 0 && in.readData(m, from, to)
+	return to != 0 && m.name.to > m.name.from && in.readData(m, from, to)
+}
+
+// nameOf returns the key of the last metric's name. Pods of one kind have the
+// same metrics, so it is mostly that of its like in the resource before.
+func (in *batch) nameOf(m *metricPart) key {
+	name := in.bytes(m.name)
+	if n := len(in.resources); n > 0 {
+		back := in.resources[n-1].metrics
+		if i := len(in.metrics) - 1 - back; back > 0 {
+			if like := &in.metrics[i]; !like.own && bytes.Equal(in.bytes(like.name), name) {
+				return like.id
+			}
+		}
+	}
+	return in.r.hasher.of(name)
 }
 
 // readData reads a gauge, sum or histogram.
@@ -197,91 +230,88 @@ func (in *batch) readData(m *metricPart, i, end int) bool {
 
 func (in *batch) readPoint(m *metricPart, from, to int) bool {
 	b := in.request[from:to]
-	in.points = append(in.points, point{
-		raw:     [2]uint32{uint32(from), uint32(to)}, //nolint:gosec // gRPC's messages are below 2^32
-		decoded: -1,
-	})
+	in.points = append(in.points, point{raw: extentOf(from, to), decoded: -1})
 	p := &in.points[len(in.points)-1]
 	if m.kind != explicitHistogram {
-		return p.readNumber(b, &in.r.hasher)
+		return p.readNumber(b, &in.r.hasher, &in.before)
 	}
 	p.histogram = int32(len(in.histograms)) //nolint:gosec // fewer than bytes
 	in.histograms = append(in.histograms, histogramPart{})
-	return p.readHistogram(b, &in.r.hasher, &in.histograms[p.histogram])
+	return p.readHistogram(b, &in.r.hasher, &in.before, &in.histograms[p.histogram])
 }
 
-// find looks every point up, and has pdata read those that are new, so that
-// from here on nothing is malformed. It reports false if something is.
-func (in *batch) find() bool {
-	metrics, points := in.metrics, in.points
-	for i := range in.resources {
-		r := &in.resources[i]
-		if !in.findOrigin(r) {
-			return false
-		}
-		of := metrics[:r.metrics]
-		metrics = metrics[r.metrics:]
-		misses := in.findPoints(r.origin, of, points)
-		for j := range of {
-			m := &of[j]
-			for k := range points[:m.points] {
-				if misses > 0 && points[k].entry == nil && !in.checkPoint(m, &points[k]) {
-					return false
-				}
-			}
-			points = points[m.points:]
-		}
+// findOrigin looks a resource up that has so many points. If it is new, pdata
+// reads it, and may find it malformed.
+func (in *batch) findOrigin(raw []byte, points int) (o *origin, ok bool) {
+	id := in.r.hasher.of(raw)
+	var before *origin
+	if n := len(in.resources); n > 0 {
+		before = in.resources[n-1].origin
 	}
-	return true
-}
-
-func (in *batch) checkPoint(m *metricPart, p *point) (ok bool) {
-	p.decoded, ok = in.check(in.request[p.raw[0]:p.raw[1]], pointPath(m.kind))
-	return ok
-}
-
-func (in *batch) findOrigin(r *resourcePart) bool {
-	id := in.r.hasher.of(r.raw)
-	if r.origin = in.r.cache.origin(id); r.origin != nil {
-		return true
+	if o := in.r.cache.origin(id, before); o != nil {
+		return o, true
 	}
-	in.enclosed = enclose(in.enclosed[:0], r.raw, resourcePath...)
+	in.enclosed = enclose(in.enclosed[:0], raw, resourcePath...)
 	md, err := decode(in.enclosed)
 	if err != nil {
-		return false
+		return nil, false
 	}
-	o := &origin{}
+	o = &origin{id: id, points: points}
 	o.labels, o.problem = in.t.resourceLabels(md.ResourceMetrics().At(0).Resource())
-	r.origin = in.r.cache.putOrigin(id, o)
-	return true
+	return in.r.cache.putOrigin(o), true
 }
 
 // findPoints is the hot path. It returns how many points are not known.
 func (in *batch) findPoints(o *origin, metrics []metricPart, points []point) (misses int) {
-	cache := in.r.cache
+	age := in.r.cache.age.Load()
+	next := 0 // where the next one is, most likely
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	for i := range metrics {
 		m := &metrics[i]
-		if m.points == 0 {
-			continue
-		}
-		name := in.r.hasher.of(m.name)
-		for j := range points[:m.points] {
-			p := &points[j]
-			p.id = name.and(p.id)
+		of := points[:m.points]
+		points = points[m.points:]
+		for j := range of {
+			p := &of[j]
+			p.id = m.id.and(p.id)
 			if m.kind == explicitHistogram {
 				p.id = p.id.and(in.histograms[p.histogram].shape())
 			}
-			if p.entry = o.points[p.id]; p.entry == nil {
+			found := o.find(p.id, next)
+			if found < 0 {
 				misses++
 				continue
 			}
-			cache.touch(&p.entry.used)
+			s := &o.slots[found]
+			next = found + 1
+			s.touch(age)
+			p.series = s.series
+			if m.kind == explicitHistogram {
+				in.histograms[p.histogram].series = o.histograms[s.histogram-1]
+			}
+		}
+	}
+	return misses
+}
+
+// checkMisses has pdata read the points that are not known, and tells whether
+// all are well formed.
+func (in *batch) checkMisses(metrics []metricPart, points []point) bool {
+	for i := range metrics {
+		m := &metrics[i]
+		for j := range points[:m.points] {
+			p := &points[j]
+			if p.series != nil {
+				continue
+			}
+			var ok bool
+			if p.decoded, ok = in.check(in.bytes(p.raw), pointPath(m.kind)); !ok {
+				return false
+			}
 		}
 		points = points[m.points:]
 	}
-	return misses
+	return true
 }
 
 // shape sets a histogram's series apart from a number's, and those of one that

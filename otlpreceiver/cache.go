@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
-
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
@@ -38,37 +36,6 @@ func (k key) and(o key) key {
 	return key{k[0]*odd + o[0], k[1]*odd + o[1]}
 }
 
-// entry is what the bytes of a data point's identity stand for. It is not
-// changed once it is in the cache.
-type entry struct {
-	series *store.Series    // of a number
-	all    *[]*store.Series // of a histogram: its buckets, count, and sum if it has one
-	used   atomic.Uint32    // the cache's age when it was last hit
-}
-
-func (e *entry) freed() bool {
-	if e.series != nil {
-		return e.series.Freed()
-	}
-	for _, ser := range *e.all {
-		if ser.Freed() {
-			return true
-		}
-	}
-	return false
-}
-
-// origin is what the bytes of one resource stand for.
-type origin struct {
-	labels  []labels.Label // that its points take from it
-	problem error          // what the sender is told about it with every request
-	used    atomic.Uint32
-
-	mu     sync.RWMutex // guards what follows
-	points map[key]*entry
-	out    bool // not in the cache, or no longer: nobody will find its points
-}
-
 const cacheStripes = 64
 
 // cache remembers which series the bytes of a data point stand for, by resource
@@ -78,7 +45,7 @@ const cacheStripes = 64
 // Locks: a stripe's, then an origin's.
 type cache struct {
 	limit   int64
-	size    atomic.Int64  // of the origins and entries
+	size    atomic.Int64  // the series of all slots, and the weight of the origins
 	age     atomic.Uint32 // purges so far
 	stripes [cacheStripes]cacheStripe
 }
@@ -99,72 +66,74 @@ func newCache(limit int) *cache {
 
 func (c *cache) stripe(k key) *cacheStripe { return &c.stripes[k[0]%cacheStripes] }
 
-func (c *cache) origin(k key) *origin {
+// origin returns the origin for k, or nil. It looks first at what came after the
+// origin before, if there is one: requests have their resources in one order.
+func (c *cache) origin(k key, before *origin) *origin {
+	if before != nil {
+		if o := before.next.Load(); o != nil && o.id == k && !o.out.Load() {
+			c.touch(o)
+			return o
+		}
+	}
 	s := c.stripe(k)
 	s.mu.RLock()
 	o := s.origins[k]
 	s.mu.RUnlock()
 	if o != nil {
-		c.touch(&o.used)
+		c.touch(o)
+		if before != nil {
+			before.next.Store(o)
+		}
 	}
 	return o
 }
 
 // touch writes only what is not there yet: many requests share the line.
-func (c *cache) touch(used *atomic.Uint32) {
-	if age := c.age.Load(); used.Load() != age {
-		used.Store(age)
+func (c *cache) touch(o *origin) {
+	if age := c.age.Load(); o.used.Load() != age {
+		o.used.Store(age)
 	}
 }
 
-// putOrigin returns the origin for k, which is o unless somebody was faster.
-func (c *cache) putOrigin(k key, o *origin) *origin {
-	s := c.stripe(k)
+// putOrigin returns the origin for o's key, which is o unless somebody was faster.
+func (c *cache) putOrigin(o *origin) *origin {
+	s := c.stripe(o.id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if held := s.origins[k]; held != nil {
+	if held := s.origins[o.id]; held != nil {
 		return held
 	}
 	o.used.Store(c.age.Load())
-	o.points = map[key]*entry{}
-	if o.out = !c.reserve(o.size()); !o.out {
-		s.origins[k] = o
+	if c.reserve(o.weight()) {
+		s.origins[o.id] = o
+	} else {
+		o.out.Store(true)
 	}
 	return o
 }
 
-// put remembers e, in place of what was there, if there is room.
-func (c *cache) put(o *origin, k key, e *entry) {
-	e.used.Store(c.age.Load())
+// put remembers the series of a number, or all those of a histogram, in place
+// of what was there, if there is room.
+func (c *cache) put(o *origin, id key, all ...*store.Series) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.out {
+	if o.out.Load() {
 		return
 	}
-	if old := o.points[k]; old != nil {
-		c.size.Add(-old.size())
-		delete(o.points, k)
-	}
-	if c.reserve(e.size()) {
-		o.points[k] = e
+	i := o.find(id, 0)
+	if i >= 0 || c.reserve(int64(len(all))) { // the id says how many they are
+		o.set(i, id, c.age.Load(), all)
 	}
 }
 
-// size counts an origin's labels for what they weigh: an entry takes some 64
-// bytes, and a sender may make up resources that have no points.
-func (o *origin) size() int64 {
+// weight counts an origin's labels for what they take, 64 bytes for one series:
+// a sender may make up resources that have no points.
+func (o *origin) weight() int64 {
 	n := 64
 	for _, l := range o.labels {
 		n += len(l.Name) + len(l.Value)
 	}
 	return int64(n / 64)
-}
-
-func (e *entry) size() int64 {
-	if e.all == nil {
-		return 1
-	}
-	return int64(max(len(*e.all), 1))
 }
 
 func (c *cache) reserve(n int64) bool {
@@ -194,54 +163,52 @@ func (c *cache) run(ctx context.Context) error {
 // to one living series.
 func (c *cache) purge() {
 	age := c.age.Add(1)
-	unused := func(used *atomic.Uint32) bool { return age-used.Load() > 1 }
+	unused := func(used uint32) bool { return age-used > 1 }
 	for i := range c.stripes {
 		s := &c.stripes[i]
 		s.mu.RLock()
 		held := maps.Clone(s.origins)
 		s.mu.RUnlock()
-		for k, o := range held {
-			if c.purgePoints(o, unused) || !unused(&o.used) {
+		for _, o := range held {
+			if c.purgeSlots(o, unused) || !unused(o.used.Load()) {
 				continue
 			}
 			s.mu.Lock()
-			c.remove(s, k, o)
+			c.remove(s, o)
 			s.mu.Unlock()
 		}
 	}
 }
 
-// purgePoints reports whether any points are left. It looks for dead ones with
+// purgeSlots reports whether any slots are left. It looks for dead ones with
 // the lock that requests share, as a resource may have very many.
-func (c *cache) purgePoints(o *origin, unused func(*atomic.Uint32) bool) bool {
-	var dead []key
+func (c *cache) purgeSlots(o *origin, unused func(uint32) bool) bool {
+	var dead []int
 	o.mu.RLock()
-	for k, e := range o.points {
-		if unused(&e.used) || e.freed() {
-			dead = append(dead, k)
+	for i := range o.slots {
+		if o.dead(&o.slots[i], unused) {
+			dead = append(dead, i)
 		}
 	}
-	left := len(o.points) > len(dead)
+	left := len(o.slots) > len(dead)
 	o.mu.RUnlock()
-	for _, k := range dead {
+	if len(dead) > 0 {
 		o.mu.Lock()
-		if e := o.points[k]; e != nil {
-			c.size.Add(-e.size())
-			delete(o.points, k)
-		}
+		c.size.Add(-o.remove(dead, unused))
 		o.mu.Unlock()
 	}
 	return left
 }
 
 // remove takes an origin out of its stripe, which must be locked.
-func (c *cache) remove(s *cacheStripe, k key, o *origin) {
+func (c *cache) remove(s *cacheStripe, o *origin) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.points) > 0 { // there is something new
+	if len(o.slots) > 0 { // there is something new
 		return
 	}
-	o.out = true
-	delete(s.origins, k)
-	c.size.Add(-o.size())
+	o.out.Store(true)
+	o.next.Store(nil) // or one that is out could hold on to the next for ever
+	delete(s.origins, o.id)
+	c.size.Add(-o.weight())
 }

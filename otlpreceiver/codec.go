@@ -63,6 +63,6 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if !ok {
 		return c.CodecV2.Unmarshal(data, v)
 	}
-	req.buf = data.MaterializeToBuffer(mem.DefaultBufferPool())
+	req.buf = data.MaterializeToBuffer(&requestBuffers)
 	return nil
 }

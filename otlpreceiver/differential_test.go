@@ -3,7 +3,9 @@ package otlpreceiver
 import (
 	"bytes"
 	"fmt"
+	"hash/crc32"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -112,7 +114,8 @@ func TestManyPartsAreReadAsPdataReadsThem(t *testing.T) {
 
 // FuzzWireAgainstPdata holds the hot path equal to pdata's: to what is sent as
 // it is, and to what a program of oddities makes, each sent again so that the
-// cache is hit, and once more after its series were freed.
+// cache is hit, then in other orders and with other points in between, so that
+// its guesses are wrong, and once more after its series were freed.
 func FuzzWireAgainstPdata(f *testing.F) {
 	add := func(rms ...*mpb.ResourceMetrics) {
 		b, err := proto.Marshal(&colpb.ExportMetricsServiceRequest{ResourceMetrics: rms})
@@ -144,12 +147,25 @@ func FuzzWireAgainstPdata(f *testing.F) {
 			o := &oddities{program: program, now: p.clock.now()}
 			return o.request()
 		}
+		vary := rand.New(rand.NewPCG(uint64(crc32.ChecksumIEEE(program)), 0))
+		varied := func() []byte {
+			o := &oddities{program: program, now: p.clock.now(), vary: vary}
+			return o.request()
+		}
+		other := func() []byte {
+			o := &oddities{program: program[len(program)/2:], now: p.clock.now()}
+			return o.request()
+		}
 		for range 2 {
 			p.send(made())
 			p.send(raw)
 		}
 		p.clock.advance(5 * time.Second)
+		p.send(varied())
 		p.send(made())
+		p.clock.advance(5 * time.Second)
+		p.send(other())
+		p.send(append(varied(), made()...))
 		p.hot.receiver.cache.purge()
 		p.clock.advance(130 * time.Second)
 		p.hot.store.Sweep()

@@ -23,7 +23,7 @@ func (in *batch) store() {
 			m := &metrics[j]
 			switch {
 			case m.own:
-				if all, err := in.part(m.decoded, m.raw, metricPath); err == nil { // as it was checked
+				if all, err := in.part(m.decoded, in.bytes(m.raw), metricPath); err == nil { // as it was checked
 					in.t.metric(all)
 				}
 			case m.kind == explicitHistogram:
@@ -45,20 +45,20 @@ func (in *batch) storeNumbers(o *origin, m *metricPart, points []point) {
 		var err error
 		ms := int64(p.time / 1e6) //nolint:gosec // at most 1.8e13
 		switch {
-		case p.entry == nil || !p.plain:
+		case p.series == nil || !p.plain:
 			err = in.slowNumber(o, m, p)
 		case !m.delta:
-			_, err = in.app.AppendTo(p.entry.series, ms, p.value)
+			_, err = in.app.AppendTo(p.series, ms, p.value)
 		case math.IsNaN(p.value) || math.IsInf(p.value, 0):
 			err = errDeltaNaN
 		default:
-			_, err = in.app.AddTo(p.entry.series, ms, p.value)
+			_, err = in.app.AddTo(p.series, ms, p.value)
 		}
 		if err != nil && errors.Is(err, store.ErrFreed) {
 			err = in.slowNumber(o, m, p)
 		}
 		if err != nil {
-			in.t.result.reject(m.kind, string(m.name), 1, err)
+			in.t.result.reject(m.kind, string(in.bytes(m.name)), 1, err)
 			continue
 		}
 		in.t.result.accepted[m.kind]++
@@ -71,11 +71,11 @@ func (in *batch) slowNumber(o *origin, m *metricPart, p *point) error {
 	if err != nil {
 		return err
 	}
-	if err := in.t.number(m.in, alone.Gauge().DataPoints().At(0)); err != nil {
+	if err := in.t.number(in.metric, alone.Gauge().DataPoints().At(0)); err != nil {
 		return err
 	}
-	if ser := in.app.Held(in.t.series.named(m.in.name)); ser != nil {
-		in.r.cache.put(o, p.id, &entry{series: ser})
+	if ser := in.app.Held(in.t.series.named(in.metric.name)); ser != nil {
+		in.r.cache.put(o, p.id, ser)
 	}
 	return nil
 }
@@ -87,14 +87,14 @@ func (in *batch) storeHistograms(o *origin, m *metricPart, points []point) {
 		p := &points[i]
 		h := &in.histograms[p.histogram]
 		var err error
-		if p.entry == nil || !p.plain || !h.plain(m) {
+		if p.series == nil || !p.plain || !h.plain(m) {
 			err = in.slowHistogram(o, m, p)
 		} else if err = in.known(m, p, h); errors.Is(err, store.ErrFreed) {
 			// What was stored before it came to a freed series is a duplicate now.
 			err = in.slowHistogram(o, m, p)
 		}
 		if err != nil {
-			in.t.result.reject(m.kind, string(m.name), 1, err)
+			in.t.result.reject(m.kind, string(in.bytes(m.name)), 1, err)
 			continue
 		}
 		in.t.result.accepted[m.kind]++
@@ -129,7 +129,7 @@ func (in *batch) known(m *metricPart, p *point, h *histogramPart) error {
 	if m.delta {
 		add = in.app.AddTo
 	}
-	all := *p.entry.all
+	all := h.series
 	last := len(all) - 2 // le="+Inf"
 	if h.hasSum {
 		last--
@@ -161,34 +161,34 @@ func (in *batch) slowHistogram(o *origin, m *metricPart, p *point) error {
 		return err
 	}
 	dp := alone.Histogram().DataPoints().At(0)
-	if err := in.t.histogram(m.in, dp); err != nil {
+	if err := in.t.histogram(in.metric, dp); err != nil {
 		return err
 	}
 	if !p.plain {
 		return nil // a marker: its bounds, if any, mean nothing
 	}
 	var all []*store.Series
-	for lset := range in.t.histogramSeries(m.in, dp) {
+	for lset := range in.t.histogramSeries(in.metric, dp) {
 		ser := in.app.Held(lset)
 		if ser == nil {
 			return nil
 		}
 		all = append(all, ser)
 	}
-	in.r.cache.put(o, p.id, &entry{all: &all})
+	in.r.cache.put(o, p.id, all...)
 	return nil
 }
 
 // enter prepares the slow path of a point: its metric's name, once, and the
 // point as pdata has it.
 func (in *batch) enter(m *metricPart, p *point) (pmetric.Metric, error) {
-	if !m.entered {
-		m.entered = true
-		m.in = metric{sent: string(m.name), delta: m.delta}
-		m.in.name, m.problem = in.t.names.metric(m.in.sent)
+	if in.entered != m {
+		in.entered = m
+		in.metric = metric{sent: string(in.bytes(m.name)), delta: m.delta}
+		in.metric.name, in.problem = in.t.names.metric(in.metric.sent)
 	}
-	if m.problem != nil {
-		return pmetric.Metric{}, m.problem
+	if in.problem != nil {
+		return pmetric.Metric{}, in.problem
 	}
-	return in.part(p.decoded, in.request[p.raw[0]:p.raw[1]], pointPath(m.kind))
+	return in.part(p.decoded, in.bytes(p.raw), pointPath(m.kind))
 }

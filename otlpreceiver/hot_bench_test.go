@@ -9,34 +9,45 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	colpb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	mpb "go.opentelemetry.io/proto/otlp/metrics/v1"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
 // pushes is one request sent again and again, each time with new times and
-// values, which are written where they stand.
+// values, which are written where they stand. More than one take turns.
 type pushes struct {
-	t     testing.TB
-	h     *harness
+	t       testing.TB
+	h       *harness
+	next    int
+	all     []pushed
+	*pushed // the one that was sent last
+	sent    int
+}
+
+type pushed struct {
 	body  []byte
 	req   *request
 	times []int // where they stand
 	vals  []int
-	sent  int
 }
 
 func newPushes(t testing.TB, pdataOnly bool, rms ...*mpb.ResourceMetrics) *pushes {
-	p := &pushes{t: t, h: &harness{t: t, clock: newClock()}}
-	p.h.store = store.New(store.Options{Now: p.h.clock.now})
-	var err error
-	p.h.receiver, err = New(Options{Store: p.h.store})
-	require.NoError(t, err)
+	return newTurns(t, pdataOnly, rms)
+}
+
+func newTurns(t testing.TB, pdataOnly bool, requests ...[]*mpb.ResourceMetrics) *pushes {
+	p := &pushes{t: t, h: newHarness(t, store.Options{})}
 	p.h.receiver.pdataOnly = pdataOnly
-	p.body, err = proto.Marshal(&colpb.ExportMetricsServiceRequest{ResourceMetrics: rms})
-	require.NoError(t, err)
+	for _, rms := range requests {
+		p.all = append(p.all, newPushed(t, rms))
+	}
+	p.pushed = &p.all[0]
+	return p
+}
+
+func newPushed(t testing.TB, rms []*mpb.ResourceMetrics) pushed {
+	p := pushed{body: marshal(t, rms...)}
 	p.req = asRequest(p.body)
 	find := func(tag byte, v uint64) (places []int) {
 		needle := binary.LittleEndian.AppendUint64([]byte{tag}, v)
@@ -57,10 +68,13 @@ func newPushes(t testing.TB, pdataOnly bool, rms ...*mpb.ResourceMetrics) *pushe
 
 const sentinel = 1234.5
 
-// patch makes it another push, five seconds later.
+// patch makes the next request another push, five seconds later.
 func (p *pushes) patch() {
-	p.h.clock.advance(5 * time.Second)
-	p.sent++
+	if p.next == 0 {
+		p.h.clock.advance(5 * time.Second)
+		p.sent++
+	}
+	p.pushed, p.next = &p.all[p.next], (p.next+1)%len(p.all)
 	now := uint64(p.h.clock.now().UnixNano())
 	for _, i := range p.times {
 		binary.LittleEndian.PutUint64(p.body[i:], now)
@@ -78,8 +92,19 @@ func (p *pushes) send() {
 }
 
 // gateway is what a collector sends for many pods: 20 gauges each.
-func gateway(pods int) (rms []*mpb.ResourceMetrics) {
-	for i := range pods {
+func gateway(pods int) []*mpb.ResourceMetrics { return podsFrom(0, pods) }
+
+// fleet is what many gateways send, one after the other: more than the
+// processor's caches hold.
+func fleet() (requests [][]*mpb.ResourceMetrics) {
+	for i := range 20 {
+		requests = append(requests, podsFrom(50*i, 50))
+	}
+	return requests
+}
+
+func podsFrom(first, pods int) (rms []*mpb.ResourceMetrics) {
+	for i := first; i < first+pods; i++ {
 		pod := fmt.Sprintf("fbopt-predictor-7d4b9c6f5-%05d", i)
 		var ms []*mpb.Metric
 		for j := range 20 {
@@ -92,27 +117,18 @@ func gateway(pods int) (rms []*mpb.ResourceMetrics) {
 	return rms
 }
 
-// BenchmarkPush is one push of a sidecar, of a gateway, and of a sidecar with
-// histograms: stored by the hot path, decoded by pdata and dropped, and stored
-// by pdata's path.
+func one(rms []*mpb.ResourceMetrics) [][]*mpb.ResourceMetrics { return [][]*mpb.ResourceMetrics{rms} }
+
+// BenchmarkPush is one push of a sidecar, of a gateway, of one of 20 gateways in
+// turn, and of a sidecar with histograms: stored by the hot path, decoded by
+// pdata and dropped, and stored by pdata's path.
 func BenchmarkPush(b *testing.B) {
 	for _, shape := range []struct {
 		name string
-		rms  []*mpb.ResourceMetrics
-	}{{"sidecar", gateway(1)}, {"gateway", gateway(50)}, {"kserve", []*mpb.ResourceMetrics{kserve(0, true)}}} {
+		rms  [][]*mpb.ResourceMetrics
+	}{{"sidecar", one(gateway(1))}, {"gateway", one(gateway(50))}, {"fleet", fleet()}, {"kserve", one([]*mpb.ResourceMetrics{kserve(0, true)})}} {
 		measure := func(way string, pdataOnly bool, push func(*pushes)) {
-			b.Run(shape.name+"/"+way, func(b *testing.B) {
-				p := newPushes(b, pdataOnly, shape.rms...)
-				for range 30 {
-					p.send() // rings have grown
-				}
-				b.ReportAllocs()
-				b.ResetTimer()
-				for b.Loop() {
-					push(p)
-				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(p.times)), "ns/point")
-			})
+			b.Run(shape.name+"/"+way, func(b *testing.B) { benchmarkTurns(b, newTurns(b, pdataOnly, shape.rms...), push) })
 		}
 		measure("hot", false, (*pushes).send)
 		measure("decode-and-drop", true, func(p *pushes) {
@@ -123,4 +139,16 @@ func BenchmarkPush(b *testing.B) {
 		})
 		measure("pdata", true, (*pushes).send)
 	}
+}
+
+func benchmarkTurns(b *testing.B, p *pushes, push func(*pushes)) {
+	for range 30 * len(p.all) {
+		p.send() // rings have grown
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for b.Loop() {
+		push(p)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(p.times)), "ns/point")
 }

@@ -1,8 +1,11 @@
 package otlpreceiver
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -150,20 +153,17 @@ func TestFreedSeriesAreMadeAnew(t *testing.T) {
 			for _, s := range p.h.held("") {
 				require.Regexp(t, `\} \S+@190 \S+@195$`, s, "both pushes are in the new series")
 			}
-			for _, e := range p.h.receiver.cache.entries() {
-				require.False(t, e.freed(), "the entry was replaced")
-			}
-			require.Len(t, p.h.receiver.cache.entries(), 1)
+			slots := p.h.receiver.cache.slots()
+			require.Len(t, slots, 1)
+			require.False(t, slots[0].series.Freed(), "the slot was filled anew")
 		})
 	}
 }
 
-func (c *cache) entries() (all []*entry) {
+func (c *cache) slots() (all []slot) {
 	for i := range c.stripes {
 		for _, o := range c.stripes[i].origins {
-			for _, e := range o.points {
-				all = append(all, e)
-			}
+			all = append(all, o.slots...)
 		}
 	}
 	return all
@@ -194,15 +194,16 @@ func TestPurgeKeepsWhatIsUsed(t *testing.T) {
 	p.send()
 	used := marshal(t, gateway(1)...)
 	for range 3 {
+		require.Zero(t, p.h.misses(used))
 		p.h.exportOK(used)
 		p.h.receiver.cache.purge()
 	}
-	require.Len(t, p.h.receiver.cache.entries(), 20, "those of one resource were not used")
+	require.Len(t, p.h.receiver.cache.slots(), 20, "those of one resource were not used")
 	require.Equal(t, int64(20+2), p.h.receiver.cache.size.Load(), "points, and a resource that weighs two")
 	p.h.clock.advance(3 * time.Minute)
 	p.h.store.Sweep()
 	p.h.receiver.cache.purge()
-	require.Empty(t, p.h.receiver.cache.entries(), "freed series are not kept")
+	require.Empty(t, p.h.receiver.cache.slots(), "freed series are not kept")
 }
 
 func TestRunPurgesUntilItIsTold(t *testing.T) {
@@ -249,4 +250,93 @@ func TestConcurrentPushes(t *testing.T) {
 	h.receiver.cache.purge()
 	require.Zero(t, h.store.SeriesCount())
 	require.Zero(t, h.receiver.cache.size.Load())
+}
+
+// A request's bytes lie where those of the one before lay: what a batch
+// remembers of them must not outlive them.
+func TestNothingIsRememberedOfOverwrittenBytes(t *testing.T) {
+	h := newHarness(t, store.Options{})
+	b := marshal(t, resource(nil, gaugeOf("g", double(0, 1, "pod", "p1"))))
+	for range 2 {
+		h.exportOK(b)
+		copy(b[bytes.Index(b, []byte("p1")):], "p2")
+		h.exportOK(b)
+		copy(b[bytes.Index(b, []byte("p2")):], "p1")
+	}
+	require.Equal(t, []string{`g{pod="p1"} 1@0`, `g{pod="p2"} 1@0`}, h.held(""))
+}
+
+func TestAttributesLikeThoseBefore(t *testing.T) {
+	h := newHarness(t, store.Options{})
+	h.clock.advance(time.Minute)
+	at := func(s float64) []byte {
+		hist := func(attrs ...string) *mpb.HistogramDataPoint {
+			return buckets(s, nil, nil, 0, attrs...)
+		}
+		return marshal(t, resource(nil,
+			gaugeOf("g", double(s, 1, "a", "1"), double(s, 2, "a", "1", "b", "2"), double(s, 3, "a", "1", "b", "2", "c", "3"), double(s, 4), double(s, 5, "a", "11")),
+			gaugeOf("i", double(s, 6), double(s, 7, "a", "11"), double(s, 8, "a", "1")),
+			histogramOf("h", cumulative, hist("a", "1"), hist("a", "1", "b", "2"), hist("a", "1"))))
+	}
+	h.exportOK(at(0))
+	require.Zero(t, h.misses(at(1)))
+	h.exportOK(at(1))
+	require.Equal(t, []string{`g{a="1", b="2", c="3"} 3@0 3@1`, `g{a="1", b="2"} 2@0 2@1`, `g{a="1"} 1@0 1@1`, `g{a="11"} 5@0 5@1`, `g{} 4@0 4@1`}, h.held("g"))
+	require.Equal(t, []string{`i{a="1"} 8@0 8@1`, `i{a="11"} 7@0 7@1`, `i{} 6@0 6@1`}, h.held("i"))
+	require.Equal(t, []string{`h_count{a="1", b="2"} 0@0 0@1`, `h_count{a="1"} 0@0 0@1`}, h.held("h_count"))
+}
+
+// Each resource's metrics are guessed to be those of the resource before.
+func TestMetricsUnlikeThoseBefore(t *testing.T) {
+	h := newHarness(t, store.Options{})
+	h.clock.advance(time.Minute)
+	at := func(s float64) []byte {
+		of := func(pod string, names ...string) *mpb.ResourceMetrics {
+			var ms []*mpb.Metric
+			for _, n := range names {
+				m := gaugeOf(n, double(s, 1))
+				if pod == "summaries" {
+					m = summaryOf(n, summaryPoint(s, 1, 2))
+				}
+				ms = append(ms, m)
+			}
+			return resource(kv("k8s.pod.name", pod), ms...)
+		}
+		return marshal(t, of("1", "a", "b"), of("2", "a", "c", "d"), of("3", "d"), of("4"), of("5", "b", "a"), of("summaries", "b", "a"), of("6", "b", "a"))
+	}
+	h.exportOK(at(0))
+	h.exportOK(at(1))
+	var want []string
+	for _, series := range []string{`a{pod="1"}`, `a{pod="2"}`, `a{pod="5"}`, `a{pod="6"}`, `b{pod="1"}`, `b{pod="5"}`, `b{pod="6"}`, `c{pod="2"}`, `d{pod="2"}`, `d{pod="3"}`} {
+		want = append(want, series+" 1@0 1@1")
+	}
+	require.Equal(t, want, slices.DeleteFunc(h.held(""), func(s string) bool { return strings.Contains(s, "_") }))
+}
+
+// After each resource the one that came next in the last request is looked at
+// first, whatever has become of it.
+func TestResourcesInOtherOrders(t *testing.T) {
+	h := newHarness(t, store.Options{})
+	h.clock.advance(time.Minute)
+	s := 0.0
+	export := func(pods string) {
+		var rms []*mpb.ResourceMetrics
+		for _, pod := range pods {
+			rms = append(rms, resource(kv("k8s.pod.name", string(pod)), gaugeOf("g", double(s, float64(pod-'a')))))
+		}
+		s++
+		h.exportOK(marshal(t, rms...))
+		require.Zero(t, h.misses(marshal(t, rms...)))
+	}
+	for _, pods := range []string{"abc", "cab", "abc", "bcbad", "d"} {
+		export(pods)
+	}
+	for range 3 {
+		export("c") // after which b came
+		h.receiver.cache.purge()
+	}
+	require.Len(t, h.receiver.cache.slots(), 1, "the others were not used")
+	export("cba")
+	require.Len(t, h.receiver.cache.slots(), 3, "what left the cache is in it again")
+	require.Equal(t, []string{`g{pod="a"} 0@0 0@1 0@2 0@3 0@8`, `g{pod="b"} 1@0 1@1 1@2 1@3 1@8`, `g{pod="c"} 2@0 2@1 2@2 2@3 2@5 2@6 2@7 2@8`, `g{pod="d"} 3@3 3@4`}, h.held(""))
 }

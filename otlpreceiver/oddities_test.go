@@ -3,6 +3,7 @@ package otlpreceiver
 import (
 	"encoding/binary"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -16,6 +17,34 @@ import (
 type oddities struct {
 	program []byte
 	now     time.Time
+	// vary, unless nil, says how to put the same together in another order, with
+	// attributes more like those of the point before.
+	vary *rand.Rand
+	last [][]byte // attributes
+}
+
+// shuffle changes the order of a sender's repeated fields.
+func (o *oddities) shuffle(fields [][]byte) {
+	if o.vary != nil {
+		o.vary.Shuffle(len(fields), func(i, j int) { fields[i], fields[j] = fields[j], fields[i] })
+	}
+}
+
+// alike returns attributes that have much of those before, or are the same.
+func (o *oddities) alike(own [][]byte) [][]byte {
+	if o.vary == nil {
+		return own
+	}
+	switch last := slices.Clone(o.last); o.vary.IntN(5) {
+	case 0:
+		own = last
+	case 1:
+		own = append(last, own...)
+	case 2:
+		own = last[:len(last)/2]
+	}
+	o.last = own
+	return own
 }
 
 func (o *oddities) choose(n int) int {
@@ -76,11 +105,12 @@ func (o *oddities) message(fields ...[]byte) []byte {
 }
 
 func (o *oddities) request() []byte {
-	var out []byte
+	var resources [][]byte
 	for range 1 + o.choose(3) {
-		out = append(out, lengthDelimited(1, o.resourceMetrics())...)
+		resources = append(resources, lengthDelimited(1, o.resourceMetrics()))
 	}
-	return append(out, o.message()...)
+	o.shuffle(resources)
+	return append(slices.Concat(resources...), o.message()...)
 }
 
 func (o *oddities) resourceMetrics() []byte {
@@ -96,6 +126,7 @@ func (o *oddities) scopeMetrics() []byte {
 	for range 1 + o.choose(4) {
 		fields = append(fields, lengthDelimited(2, o.metric()))
 	}
+	o.shuffle(fields[1:])
 	return o.message(fields...)
 }
 
@@ -115,6 +146,7 @@ func (o *oddities) data() []byte {
 	for range pick(o, 1, 2, 3, 0) {
 		fields = append(fields, lengthDelimited(1, o.point(kind)))
 	}
+	o.shuffle(fields)
 	if kind == 7 || kind == 9 || kind == 10 {
 		fields = append(fields, varint(2, pick(o, uint64(2), 1, 2, 1, 0, 3, 1<<32+1)))
 	}
@@ -133,7 +165,7 @@ func (o *oddities) point(kind protowire.Number) []byte {
 	switch kind {
 	case 5, 7:
 		fields = append(fields, pick(o, fixed(4, number), fixed(6, number), nil, slices.Concat(fixed(4, number), fixed(6, 7))), flags)
-		fields = append(fields, o.attributes(7)...)
+		fields = append(fields, o.alike(o.attributes(7))...)
 		fields = append(fields, pick(o, nil, lengthDelimited(5, o.message(fixed(3, 1), lengthDelimited(4, make([]byte, pick(o, 8, 0, 3)))))))
 	case 9:
 		if flags != nil {
@@ -151,7 +183,7 @@ func (o *oddities) point(kind protowire.Number) []byte {
 			pick(o, lengthDelimited(6, counts), nil, fixed(6, 1), lengthDelimited(6, append(counts, 1))),
 			pick(o, lengthDelimited(7, packed), nil, slices.Concat(lengthDelimited(7, packed), lengthDelimited(7, packed))),
 			pick(o, nil, fixed(11, 1), fixed(12, 1)))
-		fields = append(fields, o.attributes(9)...)
+		fields = append(fields, o.alike(o.attributes(9))...)
 	case 10:
 		fields = append(fields, fixed(4, 3), fixed(5, number), fixed(7, 1), lengthDelimited(8, lengthDelimited(2, []byte{2})))
 		fields = append(fields, o.attributes(1)...)

@@ -1,10 +1,13 @@
 package otlpreceiver
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 
 	"github.com/prometheus/prometheus/model/value"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
 // The hot path's view of the wire. It takes what senders write every day and
@@ -82,40 +85,71 @@ func uvarint(b []byte, i int) (v uint64, next int) {
 // span returns where the bytes of a field lie whose tag was at b[i]: to is 0
 // if they are not all there.
 func span(b []byte, i int) (from, to int) {
-	i++
-	if i < len(b) && b[i] < 0x80 { // nearly all
-		from, to = i+1, i+1+int(b[i])
-	} else {
-		var n uint64
-		if n, from = uvarint(b, i); from == 0 {
+	from = i + 2
+	if from > len(b) {
+		return 0, 0
+	}
+	n := int(b[from-1])
+	if n >= 0x80 { // a metric or a point, mostly
+		if from == len(b) {
 			return 0, 0
 		}
-		to = from + int(n) //nolint:gosec // below 2^28
+		if b[from] >= 0x80 {
+			return longSpan(b, i)
+		}
+		n = n&0x7f | int(b[from])<<7
+		from++
 	}
-	if to > len(b) {
+	if to = from + n; to > len(b) {
 		return 0, 0
 	}
 	return from, to
 }
 
+func longSpan(b []byte, i int) (from, to int) {
+	n, from := uvarint(b, i+1)
+	if to = from + int(n); from == 0 || to > len(b) { //nolint:gosec // below 2^28
+		return 0, 0
+	}
+	return from, to
+}
+
+// extent is where a part begins and ends in the request.
+type extent struct{ from, to uint32 }
+
+// extentOf fits: gRPC's messages are below 2^32 bytes.
+func extentOf(from, to int) extent { return extent{uint32(from), uint32(to)} } //nolint:gosec // see above
+
 // point is one data point of a number or histogram, as far as the hot path has
 // come with it. It is one cache line.
 type point struct {
-	id    key // of the attributes, then of all that makes the series
-	entry *entry
-	time  uint64
-	value float64
-	// raw is where the point's bytes begin and end in the request.
-	raw [2]uint32
+	id key // of the attributes, then of all that makes the series
+	// series is a number's, or the first of a histogram's; nil if not known.
+	series *store.Series
+	time   uint64
+	value  float64
+	raw    extent
 	// decoded and histogram are places in the batch; decoded may be -1.
 	decoded, histogram int32
 	plain              bool // has a value, and nothing says otherwise
 }
 
+// attributes are those of the point before. A pod's points mostly have the
+// same, byte for byte, and what was read and hashed once need not be again.
+type attributes struct {
+	raw []byte // whole fields
+	id  key
+}
+
+// lead tells whether b begins with the same attributes; more may follow.
+func (a *attributes) lead(b []byte) bool {
+	return len(a.raw) > 0 && bytes.HasPrefix(b, a.raw)
+}
+
 // readNumber fills in a number data point, or declines it.
-func (p *point) readNumber(b []byte, hash *hasher) bool {
+func (p *point) readNumber(b []byte, hash *hasher, before *attributes) bool {
 	var from, to int // of the attributes, which must be side by side
-	var hasValue bool
+	var same, hasValue bool
 	var flags uint64
 	for i := 0; i < len(b); {
 		switch b[i] {
@@ -134,12 +168,19 @@ func (p *point) readNumber(b []byte, hash *hasher) bool {
 			}
 			i += 9
 		case numberAttributes:
-			if to == 0 {
+			switch {
+			case to == 0 && before.lead(b[i:]):
+				from, to, same = i, i+len(before.raw), true
+			case to == 0:
 				from = i
-			} else if to != i {
+				_, to = span(b, i)
+			case to == i:
+				_, to = span(b, i)
+				same = false
+			default:
 				return false
 			}
-			if _, to = span(b, i); to == 0 {
+			if to == 0 {
 				return false
 			}
 			i = to
@@ -151,79 +192,17 @@ func (p *point) readNumber(b []byte, hash *hasher) bool {
 			return false
 		}
 	}
-	p.id = hash.of(b[from:to])
+	if !same {
+		before.raw = b[from:to]
+		before.id = hash.of(before.raw)
+	}
+	p.id = before.id
 	ended := flags&noRecordedValue != 0
 	p.plain = !ended && !value.IsStaleNaN(p.value)
 	return p.time != 0 && (hasValue || ended)
 }
 
 const noRecordedValue = 1 // of a point's flags
-
-// histogramPart is what a histogram's point has and a number's has not. The
-// slices are packed little-endian numbers of the request.
-type histogramPart struct {
-	count          uint64
-	sum            float64
-	hasSum         bool
-	counts, bounds []byte
-}
-
-// readHistogram fills in a histogram data point, or declines it.
-func (p *point) readHistogram(b []byte, hash *hasher, h *histogramPart) bool {
-	var from, to int // of the attributes, which must be side by side
-	var flags uint64
-	for i := 0; i < len(b); {
-		switch b[i] {
-		case pointStart, pointTime, histogramCount, histogramSum, histogramMin, histogramMax:
-			if len(b)-i < 9 {
-				return false
-			}
-			v := binary.LittleEndian.Uint64(b[i+1:])
-			switch b[i] {
-			case pointTime:
-				p.time = v
-			case histogramCount:
-				h.count = v
-			case histogramSum:
-				h.sum, h.hasSum = math.Float64frombits(v), true
-			}
-			i += 9
-		case histogramAttributes:
-			if to == 0 {
-				from = i
-			} else if to != i {
-				return false
-			}
-			if _, to = span(b, i); to == 0 {
-				return false
-			}
-			i = to
-		case histogramCounts, histogramBounds:
-			first, end := span(b, i)
-			if end == 0 || (end-first)%8 != 0 {
-				return false
-			}
-			dst := &h.counts
-			if b[i] == histogramBounds {
-				dst = &h.bounds
-			}
-			if *dst != nil {
-				return false
-			}
-			*dst = b[first:end:end]
-			i = end
-		case histogramFlags:
-			if flags, i = uvarint(b, i+1); i == 0 {
-				return false
-			}
-		default:
-			return false
-		}
-	}
-	p.id = hash.of(b[from:to]).and(hash.of(h.bounds))
-	p.plain = flags&noRecordedValue == 0 && !value.IsStaleNaN(h.sum)
-	return p.time != 0
-}
 
 // plainAttribute tells whether b is an attribute with a text value and nothing
 // else. It is for attributes that are not ours to store but pdata's to refuse:
