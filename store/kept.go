@@ -18,32 +18,32 @@ var ErrKeepLimit = errors.New("limit of kept series reached")
 // and each may ask for all series there are.
 const keptPerSeries = 4
 
-// Kept is a selector's series kept at hand. It knows when something about them
-// has changed, so that asking again costs nothing if nothing did.
+// Kept is a selector's series kept at hand, and a Watch of them, so that asking
+// again costs nothing if nothing has changed.
 type Kept struct {
-	w *Watch
+	Watch // in one piece with what is read right after a change
 
 	mu     sync.Mutex // guards what follows; taken after Store.mu
 	series []*Series  // in the order in which they were made; only ever added to, or replaced
 	lost   bool       // too many series came
 }
 
-// Keep keeps the series that match ms, those to come included. The caller must
-// Close it. The error wraps ErrKeepLimit if there are too many.
-func (s *Store) Keep(ms []*labels.Matcher) (*Kept, error) {
-	k := &Kept{w: &Watch{s: s, selectors: [][]*labels.Matcher{ms}, changed: make(chan struct{}, 1)}}
-	k.w.kept = k
+// Keep watches and keeps the series that match ms, those to come included. The
+// caller must Close it. The error wraps ErrKeepLimit if there are too many.
+func (s *Store) Keep(ms []*labels.Matcher, changed func()) (*Kept, error) {
+	k := &Kept{Watch: Watch{s: s, selectors: [][]*labels.Matcher{ms}, changed: changed}}
+	k.kept = k
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.keepsEnoughLocked() { // before anything is looked up
 		return nil, s.keepLimit()
 	}
-	err := k.w.addLocked()
+	err := k.Watch.addLocked()
 	if err == nil && k.lost {
 		err = s.keepLimit()
 	}
 	if err != nil {
-		k.closeLocked()
+		k.removeLocked()
 		return nil, err
 	}
 	return k, nil
@@ -61,45 +61,34 @@ func (s *Store) keepLimit() error {
 	return fmt.Errorf("%w: %d", ErrKeepLimit, keptPerSeries*s.opts.MaxSeries)
 }
 
-// Close lets the series go. It must be called once.
-func (k *Kept) Close() {
-	k.w.s.mu.Lock()
-	defer k.w.s.mu.Unlock()
-	k.closeLocked()
-}
-
-func (k *Kept) closeLocked() {
-	k.w.removeLocked()
-	k.replaceLocked(nil)
-}
-
-// Unchanged tells whether nothing that concerns the series has happened since
-// Arm (an append, a creation, a release, an end that has moved) and until, of an
-// Instant read after Arm, is not over yet. What returned before the call does not
-// go unseen.
-func (k *Kept) Unchanged(until int64) bool { return !k.w.dirty.Load() && k.w.s.now() < until }
-
-// Arm makes what Unchanged looks at start anew. Only then read: an append sets the flag after it
-// stored its sample, with the series locked, so either it is seen by what is
-// read after Arm, or the flag stays set.
-func (k *Kept) Arm() { k.w.Arm() }
+// Unchanged tells whether the watch is still armed and until, of an Instant read
+// after Arm, is not over yet.
+func (k *Kept) Unchanged(until int64) bool { return k.Armed() && k.s.now() < until }
 
 // Instant returns the series as of at (ms); ok is false if there were too many
-// to keep.
-func (k *Kept) Instant(at int64) (in *Instant, ok bool) {
+// to keep, which they remain: all that is left then is the watch.
+func (k *Kept) Instant(at int64) (in Instant, ok bool) { return k.instant(k.s.now(), at) }
+
+// Now is Instant as of now.
+func (k *Kept) Now() (in Instant, ok bool) {
+	now := k.s.now()
+	return k.instant(now, now)
+}
+
+func (k *Kept) instant(now, at int64) (in Instant, ok bool) {
 	k.mu.Lock()
 	series, lost := k.series, k.lost
 	k.mu.Unlock()
 	if lost {
-		return nil, false
+		return Instant{}, false
 	}
-	return k.w.s.instant(at, series), true
+	return k.s.instant(now, at, series), true
 }
 
 // addLocked adds a series newer than all it has, with the store locked. If that
 // is one too many, it lets all of them go.
 func (k *Kept) addLocked(ser *Series) {
-	s := k.w.s
+	s := k.s
 	full := s.keepsEnoughLocked()
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -108,7 +97,6 @@ func (k *Kept) addLocked(ser *Series) {
 	case full:
 		s.kept -= len(k.series)
 		k.series, k.lost = nil, true
-		k.w.dirty.Store(true)
 	default:
 		k.series = append(k.series, ser)
 		s.kept++
@@ -129,6 +117,6 @@ func (k *Kept) forgetLocked(freed map[storage.SeriesRef]struct{}) {
 func (k *Kept) replaceLocked(series []*Series) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.w.s.kept += len(series) - len(k.series)
+	k.s.kept += len(series) - len(k.series)
 	k.series = series
 }

@@ -31,7 +31,7 @@ func TestKeptSeriesAreThoseThatMatch(t *testing.T) {
 		switch k := kept[i]; {
 		case k == nil:
 			var err error
-			kept[i], err = s.Keep(selectors[i])
+			kept[i], err = s.Keep(selectors[i], func() {})
 			require.NoError(t, err)
 		case rnd.IntN(100) == 0:
 			k.Close()
@@ -59,7 +59,7 @@ func TestKeptSeriesAreThoseThatMatch(t *testing.T) {
 func TestKeptKnowsWhatConcernsIt(t *testing.T) {
 	s, c := newStore(t, Options{})
 	push(t, s, series("m", "ns", "a"), 0, 1)
-	k, err := s.Keep(sel("m", "ns", "a"))
+	k, err := s.Keep(sel("m", "ns", "a"), func() {})
 	require.NoError(t, err)
 	defer k.Close()
 	changed := func() bool {
@@ -92,7 +92,7 @@ func TestKeptSeriesAreBounded(t *testing.T) {
 	s, _ := newStore(t, Options{MaxSeries: 3})
 	limit := 3 * keptPerSeries
 	keep := func() *Kept {
-		k, err := s.Keep(sel("m"))
+		k, err := s.Keep(sel("m"), func() {})
 		require.NoError(t, err)
 		return k
 	}
@@ -114,7 +114,7 @@ func TestKeptSeriesAreBounded(t *testing.T) {
 	require.LessOrEqual(t, s.keptCount(), limit)
 	for err := error(nil); err == nil; {
 		var k *Kept
-		if k, err = s.Keep(sel("m")); err == nil {
+		if k, err = s.Keep(sel("m"), func() {}); err == nil {
 			all = append(all, k)
 		} else {
 			require.ErrorIs(t, err, ErrKeepLimit)
@@ -133,7 +133,7 @@ func TestKeptSeriesAreBounded(t *testing.T) {
 func TestNewSeriesIsTestedAgainstFewWatches(t *testing.T) {
 	s, _ := newStore(t, Options{})
 	for i := range 1000 {
-		_, err := s.Watch([][]*labels.Matcher{sel("m", "namespace", fmt.Sprint(i/500), "deployment", fmt.Sprint(i))})
+		_, err := s.Watch([][]*labels.Matcher{sel("m", "namespace", fmt.Sprint(i/500), "deployment", fmt.Sprint(i))}, func() {})
 		require.NoError(t, err)
 	}
 	for key, ws := range s.watches.keys {
@@ -150,7 +150,7 @@ func BenchmarkCreate(b *testing.B) {
 		b.Run(fmt.Sprintf("watches=%d", watches), func(b *testing.B) {
 			s := New(Options{MaxSeries: math.MaxInt32})
 			for i := range watches {
-				if _, err := s.Keep(sel("m", "namespace", "a", "deployment", fmt.Sprint(i))); err != nil {
+				if _, err := s.Keep(sel("m", "namespace", "a", "deployment", fmt.Sprint(i)), func() {}); err != nil {
 					b.Fatal(err)
 				}
 			}
