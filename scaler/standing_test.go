@@ -97,7 +97,7 @@ type sink struct {
 	ctx context.Context
 
 	mu   sync.Mutex
-	any  bool
+	n    int
 	last bool
 }
 
@@ -106,17 +106,68 @@ func (s *sink) Context() context.Context { return s.ctx }
 func (s *sink) Send(m *pb.IsActiveResponse) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.any && s.last == m.GetResult() {
+	if s.n > 0 && s.last == m.GetResult() {
 		s.t.Errorf("%t was sent twice", s.last)
 	}
-	s.any, s.last = true, m.GetResult()
+	s.n++
+	s.last = m.GetResult()
 	return nil
 }
 
 func (s *sink) is(active bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.any && s.last == active
+	return s.n > 0 && s.last == active
+}
+
+func (s *sink) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n
+}
+
+// meddler is a context that has something done between an evaluation and the
+// decision that follows, which is when it is looked at.
+type meddler struct {
+	context.Context
+	do atomic.Pointer[func()]
+}
+
+func (m *meddler) Err() error {
+	if do := m.do.Swap(nil); do != nil {
+		(*do)()
+	}
+	return m.Context.Err()
+}
+
+// TestChangeWhileAStreamDecidesIsNotLost: by what the stream was sent before, it
+// would be none.
+func TestChangeWhileAStreamDecidesIsNotLost(t *testing.T) {
+	r := newRig(t, Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	m := &meddler{Context: ctx}
+	s := &sink{t: t, ctx: m}
+	ended := make(chan error)
+	go func() { ended <- r.server.StreamIsActive(ref(kserve), s) }()
+	push := func(v float64) {
+		r.wait(time.Second)
+		r.push("a", v)
+	}
+	told := func(n int, active bool) {
+		t.Helper()
+		require.Eventually(t, func() bool { return s.is(active) && s.count() == n }, patience, time.Millisecond)
+	}
+	told(1, false)
+	push(1)
+	told(2, true)
+	push(0)
+	told(3, false)
+	back := func() { push(0) }
+	m.do.Store(&back)
+	push(1)
+	told(5, false)
+	cancel()
+	require.Error(t, <-ended)
 }
 
 // TestStreamsAgainstTheModel: pods come, push, end and are forgotten, all at

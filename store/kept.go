@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -26,6 +27,8 @@ type Kept struct {
 	mu     sync.Mutex // guards what follows; taken after Store.mu
 	series []*Series  // in the order in which they were made; only ever added to, or replaced
 	lost   bool       // too many series came
+
+	forgot bool // some were freed; guarded by Store.mu
 }
 
 // Keep watches and keeps the series that match ms, those to come included. The
@@ -34,19 +37,37 @@ func (s *Store) Keep(ms []*labels.Matcher, changed func()) (*Kept, error) {
 	k := &Kept{Watch: Watch{s: s, selectors: [][]*labels.Matcher{ms}, changed: changed}}
 	k.kept = k
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.keepsEnoughLocked() { // before anything is looked up
+	full := s.keepsEnoughLocked()
+	s.mu.Unlock()
+	if full { // before anything is looked up
 		return nil, s.keepLimit()
 	}
-	err := k.Watch.addLocked()
-	if err == nil && k.lost {
+	var older []*Series
+	err := k.attach(func(ser *Series) { older = append(older, ser) })
+	if err == nil && !k.put(older) {
 		err = s.keepLimit()
 	}
 	if err != nil {
-		k.removeLocked()
+		k.Close()
 		return nil, err
 	}
 	return k, nil
+}
+
+// put puts the series that were there before the watch in front of those that
+// have come since. It tells whether there is room for them.
+func (k *Kept) put(older []*Series) bool {
+	s := k.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k.forgot {
+		older = slices.DeleteFunc(older, (*Series).Freed)
+	}
+	if k.lost || s.kept+len(older) > keptPerSeries*s.opts.MaxSeries {
+		return false
+	}
+	k.replaceLocked(append(older, k.series...))
+	return true
 }
 
 func (s *Store) keptCount() int {
@@ -105,6 +126,7 @@ func (k *Kept) addLocked(ser *Series) {
 
 // forgetLocked takes freed series out, with the store locked.
 func (k *Kept) forgetLocked(freed map[storage.SeriesRef]struct{}) {
+	k.forgot = true
 	var left []*Series
 	for _, ser := range k.series { // written with the store locked only
 		if _, ok := freed[ser.ref]; !ok {

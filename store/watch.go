@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -31,22 +32,25 @@ type Watch struct {
 // come after Close.
 func (s *Store) Watch(selectors [][]*labels.Matcher, changed func()) (*Watch, error) {
 	w := &Watch{s: s, selectors: selectors, changed: changed}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := w.addLocked(); err != nil {
-		w.removeLocked()
+	if err := w.attach(func(*Series) {}); err != nil {
+		w.Close()
 		return nil, err
 	}
 	return w, nil
 }
 
-func (w *Watch) addLocked() error {
+// attach hangs the watch on its series, and calls f with each that was there
+// before. To look up a hundred thousand takes a tenth of a second, in which new
+// series must not wait for the store: they find the watch in the index from the
+// start, and only the others have it hung on here.
+func (w *Watch) attach(f func(*Series)) error {
+	w.s.mu.Lock()
 	w.s.watches.add(w)
-	return w.eachLocked(func(ser *Series) {
-		ws := ser.watchesLocked()
-		ser.setWatchesLocked(append(ws[:len(ws):len(ws)], w))
-		if w.kept != nil {
-			w.kept.addLocked(ser)
+	w.s.mu.Unlock()
+	return w.each(func(ser *Series) {
+		if ws := ser.watchesLocked(); !ser.freed && !slices.Contains(ws, w) {
+			ser.setWatchesLocked(append(ws[:len(ws):len(ws)], w))
+			f(ser)
 		}
 	})
 }
@@ -69,44 +73,35 @@ func (w *Watch) mark() bool { return !w.dirty.Load() && !w.dirty.Swap(true) }
 // Close ends the watch. It must be called once.
 func (w *Watch) Close() {
 	w.s.mu.Lock()
-	defer w.s.mu.Unlock()
-	w.removeLocked()
-}
-
-func (w *Watch) removeLocked() {
 	w.s.watches.remove(w)
 	if w.kept != nil {
 		w.kept.replaceLocked(nil)
 	}
+	w.s.mu.Unlock()
 	// An index that can't be read leaves the watch with its series, where it
 	// costs a flag, and a call that finds nobody to tell.
-	_ = w.eachLocked(func(ser *Series) {
-		ws := ser.watchesLocked()
-		kept := make([]*Watch, 0, len(ws))
-		for _, o := range ws {
-			if o != w {
-				kept = append(kept, o)
+	_ = w.each(func(ser *Series) {
+		if ws := ser.watchesLocked(); slices.Contains(ws, w) {
+			left := make([]*Watch, 0, len(ws)-1)
+			for _, o := range ws {
+				if o != w {
+					left = append(left, o)
+				}
 			}
+			ser.setWatchesLocked(left)
 		}
-		ser.setWatchesLocked(kept)
 	})
 }
 
-// eachLocked calls f, with the series locked, once for each matching series.
-func (w *Watch) eachLocked(f func(*Series)) error {
-	seen := map[*Series]struct{}{}
+// each calls f, with the series locked, for each matching series, with some
+// more than once.
+func (w *Watch) each(f func(*Series)) error {
 	for _, ms := range w.selectors {
 		found, err := w.s.find(context.Background(), ms...)
 		if err != nil {
 			return err
 		}
 		for _, ser := range found {
-			if len(w.selectors) > 1 {
-				if _, ok := seen[ser]; ok {
-					continue
-				}
-				seen[ser] = struct{}{}
-			}
 			ser.mu.Lock()
 			f(ser)
 			ser.mu.Unlock()
