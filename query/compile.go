@@ -77,6 +77,7 @@ func (e *Engine) plan(expr parser.Expr) (*Plan, error) {
 		return nil, badf("the query was understood as %q, which is not valid: %s", text, describeParseError(err))
 	}
 	p := &Plan{e: e, text: text, filters: filters(expr), direct: newDirect(expr)}
+	p.standing.p = p
 	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
 		if vs, ok := n.(*parser.VectorSelector); ok {
 			p.selectors = append(p.selectors, vs.LabelMatchers)

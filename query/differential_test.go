@@ -160,7 +160,7 @@ func (w *world) agree(t testing.TB, text string, over OverTime, at time.Time) bo
 	}
 	in, err := w.store.Instant(t.Context(), at.UnixMilli(), p.direct.matchers...)
 	require.NoError(t, err)
-	got, ok, err := p.evalInstant(t.Context(), in, at)
+	got, ok, err := p.evalInstant(t.Context(), &in, at)
 	if errors.Is(err, errFallBack) {
 		return false
 	}

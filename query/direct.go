@@ -55,7 +55,7 @@ var overRange = map[string]bool{
 // newDirect returns nil if the query has none of the shapes.
 func newDirect(expr parser.Expr) *direct {
 	agg, ok := inner(expr).(*parser.AggregateExpr)
-	if !ok || newAggregation(agg.Op) == nil || len(agg.Grouping) > 0 || agg.Without {
+	if !ok || !aggregates(agg.Op) || len(agg.Grouping) > 0 || agg.Without {
 		return nil
 	}
 	d := &direct{op: agg.Op}
@@ -122,16 +122,24 @@ type limits struct {
 	timeout time.Duration
 }
 
+func (e *Engine) limits() limits { return limits{samples: e.opts.MaxSamples, timeout: e.opts.Timeout} }
+
 // eval returns the value as of the instant, and false if it is empty.
 func (d *direct) eval(ctx context.Context, in *store.Instant, at int64, l limits) (float64, bool, error) {
 	if ctx.Err() != nil {
 		return 0, false, errFallBack
 	}
-	sc := scratches.Get().(*scratch)
-	defer scratches.Put(sc)
-	sc.enh.Ts = at
-	agg := newAggregation(d.op)
-	started, n := time.Now(), 0
+	var sc *scratch
+	if d.call != nil {
+		sc = scratches.Get().(*scratch)
+		defer scratches.Put(sc)
+		sc.enh.Ts = at
+	}
+	agg := aggregation{op: d.op}
+	var started time.Time
+	if in.Len() >= checkEvery {
+		started = time.Now()
+	}
 	for i := range in.Len() {
 		if i%checkEvery == checkEvery-1 {
 			if ctx.Err() != nil {
@@ -149,11 +157,10 @@ func (d *direct) eval(ctx context.Context, in *store.Instant, at int64, l limits
 			return 0, false, errFallBack
 		}
 		if ok {
-			n++
 			agg.add(v)
 		}
 	}
-	if n == 0 {
+	if agg.n == 0 {
 		return 0, false, nil
 	}
 	return agg.result(), true, nil

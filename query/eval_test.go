@@ -207,9 +207,14 @@ func TestWhyEmpty(t *testing.T) {
 	})
 }
 
+// restless is a listener to whom everything is news.
+type restless struct{}
+
+func (restless) Settled(float64) bool { return false }
+
 func TestWatchOfAPlan(t *testing.T) {
 	f := newFixture(t)
-	w, err := f.plan(`sum(x{ns="a"}) / sum(y)`, LastOne).Watch()
+	w, err := f.plan(`sum(x{ns="a"}) / sum(y)`, LastOne).Watch(restless{})
 	require.NoError(t, err)
 	defer w.Close()
 	f.load(`x{ns="b"} 1`)

@@ -36,7 +36,7 @@ func (p *Plan) Metric() string { return p.metric }
 // other errors wrap ErrNotOneNumber or ErrEvaluation.
 func (p *Plan) Eval(ctx context.Context, at time.Time) (float64, error) {
 	if p.direct != nil {
-		if v, err := p.standing.eval(ctx, p, at); !errors.Is(err, errFallBack) {
+		if v, err := p.standing.eval(ctx, at); !errors.Is(err, errFallBack) {
 			return v, err
 		}
 	}
@@ -57,16 +57,18 @@ func (p *Plan) answer(ctx context.Context, v float64, ok bool, err error) (float
 
 // finite refuses what KEDA would make a zero of.
 func (p *Plan) finite(v float64) error {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
+	if !finite(v) {
 		return fmt.Errorf("%w: %s is %v (a division by zero, or a quantile of no observations); "+
 			"if that is to count as 0, write (%s >= 0) or vector(0)", ErrNotOneNumber, p.text, v, p.text)
 	}
 	return nil
 }
 
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
 // evalInstant evaluates without the engine, or says errFallBack.
 func (p *Plan) evalInstant(ctx context.Context, in *store.Instant, at time.Time) (v float64, ok bool, err error) {
-	v, ok, err = p.direct.eval(ctx, in, at.UnixMilli(), limits{samples: p.e.opts.MaxSamples, timeout: p.e.opts.Timeout})
+	v, ok, err = p.direct.eval(ctx, in, at.UnixMilli(), p.e.limits())
 	switch {
 	case errors.Is(err, store.ErrHistogram):
 		err = errFallBack
@@ -105,26 +107,6 @@ func (p *Plan) evalEngine(ctx context.Context, at time.Time) (v float64, ok bool
 		return 0, false, fmt.Errorf("%w: %s is a %s", ErrNotOneNumber, p.text, res.Value.Type())
 	}
 	return v, true, nil
-}
-
-// Watch tells when the series of a plan change.
-type Watch interface {
-	// Changed is ready to receive after a change. Arm, then read.
-	Changed() <-chan struct{}
-	// Arm makes the next change ready the channel again.
-	Arm()
-	// Close ends the watch. It must be called once.
-	Close()
-}
-
-// Watch watches the series of the plan.
-func (p *Plan) Watch() (Watch, error) {
-	w, err := p.e.opts.Store.Watch(p.selectors)
-	if err != nil {
-		return nil, fmt.Errorf("watching %s: %w", p.text, err)
-	}
-	p.standing.use()
-	return planWatch{w, p}, nil
 }
 
 // whyEmpty finds out why the result is empty. A selector whose series are gone

@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -17,11 +18,16 @@ import (
 // compilation: whoever has queries compiled only to see whether they are valid
 // costs nothing.
 type standing struct {
-	mu      sync.Mutex  // held during an evaluation, before all of the store's; guards what follows
-	kept    *store.Kept // nil before the first evaluation and after the release
-	users   int         // watches that hold the plan in use
-	retired bool        // the engine has forgotten the plan; its last user releases it
+	p *Plan
+
+	mu      sync.Mutex   // held during an evaluation, before all of the store's; guards what follows
+	kept    *store.Kept  // nil before the first evaluation, after the release, and without room
+	watch   *store.Watch // kept's, or one without series for streams; nil before the first of either
+	retired bool         // the engine has forgotten the plan; its last stream releases it
 	last    answer
+	read    int // samples that the last evaluation looked at
+
+	listeners listeners
 }
 
 // answer is what Eval returned, and the moments, from <= t < until in ms, for
@@ -34,28 +40,36 @@ type answer struct {
 
 // eval answers with what stands, or evaluates anew. errFallBack says that the
 // engine must.
-func (st *standing) eval(ctx context.Context, p *Plan, at time.Time) (float64, error) {
+func (st *standing) eval(ctx context.Context, at time.Time) (float64, error) {
 	ts := at.UnixMilli()
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.kept != nil && ts >= st.last.from && ts < st.last.until && st.kept.Unchanged(st.last.until) {
+	if st.standsLocked(ts) {
 		return st.last.value, st.last.err
 	}
-	in, err := st.instant(ctx, p, ts)
+	in, err := st.instantLocked(ctx, ts)
 	if err != nil {
 		return 0, errFallBack
 	}
-	next := answer{from: ts}
-	v, ok, err := p.evalInstant(ctx, in, at)
-	next.value, next.err = p.answer(ctx, v, ok, err)
-	switch {
-	case ts < st.last.from: // a look back; the answer for now still stands
-	case next.err != nil && !lasting(next.err):
-	default:
-		next.until = p.direct.until(in, ts)
-		st.last = next
+	v, ok, err := st.p.evalInstant(ctx, &in, at)
+	st.read = in.Read()
+	v, err = st.p.answer(ctx, v, ok, err)
+	if err == nil || lasting(err) {
+		st.rememberLocked(&in, answer{from: ts, value: v, err: err})
 	}
-	return next.value, next.err
+	return v, err
+}
+
+func (st *standing) standsLocked(ts int64) bool {
+	return st.kept != nil && ts >= st.last.from && ts < st.last.until && st.kept.Unchanged(st.last.until)
+}
+
+func (st *standing) rememberLocked(in *store.Instant, a answer) {
+	if a.from < st.last.from {
+		return // a look back; the answer for now still stands
+	}
+	a.until = st.p.direct.until(in, a.from)
+	st.last = a
 }
 
 // lasting tells whether an error comes from the data, and not from the attempt.
@@ -68,63 +82,82 @@ func lasting(err error) bool {
 	return errors.Is(err, ErrNotOneNumber)
 }
 
-// instant returns the plan's series, kept if there is room.
-func (st *standing) instant(ctx context.Context, p *Plan, ts int64) (*store.Instant, error) {
-	if st.kept == nil && (!st.retired || st.users > 0) {
-		st.last = answer{}
-		// Without room in the store, or an index, it goes as it went before.
-		st.kept, _ = p.e.opts.Store.Keep(p.direct.matchers)
-	}
+// instantLocked returns the plan's series, kept if there is room.
+func (st *standing) instantLocked(ctx context.Context, ts int64) (store.Instant, error) {
+	st.keepLocked()
+	st.armLocked()
 	if st.kept != nil {
-		if ts >= st.last.from {
-			st.last.until = 0 // what has changed so far is forgotten by Arm
-			st.kept.Arm()
-		}
 		if in, ok := st.kept.Instant(ts); ok {
 			return in, nil
 		}
-		st.release()
-	}
-	return p.e.opts.Store.Instant(ctx, ts, p.direct.matchers...)
-}
-
-func (st *standing) release() {
-	if st.kept != nil {
-		st.kept.Close()
 		st.kept = nil
+		if st.listeners.none() {
+			st.releaseLocked()
+		}
+	}
+	return st.p.e.opts.Store.Instant(ctx, ts, st.p.direct.matchers...)
+}
+
+// keepLocked keeps the plan's series. Without room in the store, or an index, it
+// goes without.
+func (st *standing) keepLocked() {
+	if st.kept != nil || st.p.direct == nil || st.retired && st.listeners.none() {
+		return
+	}
+	if kept, err := st.p.e.opts.Store.Keep(st.p.direct.matchers, st.changed); err == nil {
+		st.releaseLocked() // a watch without series
+		st.kept, st.watch = kept, &kept.Watch
 	}
 }
 
-// retire lets the series go, at once or with the last user.
+// armLocked has the next change told. What has changed so far is forgotten by
+// Arm, and so must be the answer from before. If nothing has, it stands.
+func (st *standing) armLocked() {
+	if st.watch != nil && !st.watch.Armed() {
+		st.last = answer{}
+		st.watch.Arm()
+	}
+}
+
+func (st *standing) releaseLocked() {
+	if st.watch != nil {
+		st.watch.Close()
+	}
+	st.kept, st.watch, st.last = nil, nil, answer{}
+}
+
+// retire lets the series go, at once or with the last stream.
 func (st *standing) retire() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.retired = true; st.users == 0 {
-		st.release()
+	if st.retired = true; st.listeners.none() {
+		st.releaseLocked()
 	}
 }
 
-func (st *standing) use() {
+// join adds a listener, and sees to it that there is something to hear.
+func (st *standing) join(l *Watch) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.users++
-}
-
-func (st *standing) leave() {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.users--; st.retired && st.users == 0 {
-		st.release()
+	st.listeners.add(l)
+	st.keepLocked()
+	if st.watch != nil {
+		return nil
 	}
+	var err error
+	if st.watch, err = st.p.e.opts.Store.Watch(st.p.selectors, st.changed); err != nil {
+		st.listeners.remove(l)
+		return fmt.Errorf("watching %s: %w", st.p.text, err)
+	}
+	return nil
 }
 
-// planWatch is a store's watch that keeps its plan in use.
-type planWatch struct {
-	*store.Watch
-	p *Plan
-}
-
-func (w planWatch) Close() {
-	w.Watch.Close()
-	w.p.standing.leave()
+func (st *standing) leave(l *Watch) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.listeners.remove(l)
+	// Polls have a use for what is kept, none for being told.
+	if st.listeners.none() && (st.retired || st.kept == nil) {
+		st.releaseLocked()
+	}
 }

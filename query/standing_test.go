@@ -155,7 +155,7 @@ func TestPlanKeepsSeriesOnlyWhileItIsInUse(t *testing.T) {
 	kept(0) // and of use still, without keeping anything
 
 	p = f.plan(`sum(x)`, LastOne)
-	w, err := p.Watch()
+	w, err := p.Watch(restless{})
 	require.NoError(t, err)
 	eval()
 	kept(2)
@@ -188,7 +188,7 @@ func TestEvalSeesWhatWasCommittedBefore(t *testing.T) {
 	spin(f.store.Sweep)
 	spin(func() { _, _ = all.Eval(t.Context(), f.now()) })
 	spin(func() {
-		if w, err := all.Watch(); err == nil {
+		if w, err := all.Watch(restless{}); err == nil {
 			w.Close()
 		}
 	})

@@ -3,6 +3,7 @@ package scaler
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 )
@@ -44,6 +45,7 @@ type memory struct {
 // situation is all that a decision depends on.
 type situation struct {
 	trigger *trigger
+	at      time.Time // of the evaluation
 	value   float64
 	err     error // of the evaluation
 	warming bool  // the process has started less than the warm-up ago

@@ -14,7 +14,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	answers := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_answers_total",
-		Help: "Decisions about a trigger, by why they came out as they did; held_* are errors that make KEDA hold.",
+		Help: "Decisions about a trigger, by why they came out as they did; held_* are errors that make KEDA hold. " +
+			"What a push finds unchanged on an open stream does not count.",
 	}, []string{"cause"})
 	m := &metrics{
 		answers: map[cause]prometheus.Counter{},

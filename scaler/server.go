@@ -169,6 +169,7 @@ func (s *Server) ask(ctx context.Context, q *question) answer {
 	}
 	a := q.state.decide(situation{
 		trigger: q.trigger,
+		at:      now,
 		value:   v,
 		err:     err,
 		warming: now.Sub(s.started) < s.opts.WarmUp,

@@ -2,6 +2,8 @@ package scaler
 
 import (
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 )
@@ -14,9 +16,30 @@ type triggerKey struct {
 	activation      float64
 }
 
+// verdict is whether a value makes a trigger active, or that nothing is known.
+type verdict struct{ v atomic.Int32 }
+
+func (v *verdict) clear() { v.v.Store(0) }
+
+func (v *verdict) set(active bool) { v.v.Store(verdictOf(active)) }
+
+func (v *verdict) is(active bool) bool { return v.v.Load() == verdictOf(active) }
+
+func verdictOf(active bool) int32 {
+	if active {
+		return 1
+	}
+	return -1
+}
+
 // state is what is remembered of a trigger.
 type state struct {
-	mu     sync.Mutex // guards what follows
+	// decided is known if the last decision went by a value. The same value's
+	// would change nothing then.
+	decided verdict
+
+	mu     sync.Mutex // guards what follows, and the order of decided's changes
+	at     time.Time  // of the newest decision; what was evaluated before is remembered no more
 	memory memory
 	active bool // as logged last
 	cause  cause
@@ -31,12 +54,22 @@ func (st *state) decide(s situation, changed func(was, is cause, a answer)) answ
 	a := decide(s) // may evaluate a query, so nothing is locked
 
 	st.mu.Lock()
+	if s.at.Before(st.at) { // somebody else has asked since, and was faster
+		st.mu.Unlock()
+		return a
+	}
+	st.at = s.at
 	st.memory = st.memory.after(a)
 	was := st.cause
 	differs := was != a.cause || a.err == nil && st.active != a.active
 	st.cause = a.cause
 	if a.err == nil {
 		st.active = a.active
+	}
+	if a.cause == causeValue {
+		st.decided.set(a.active)
+	} else {
+		st.decided.clear()
 	}
 	st.mu.Unlock()
 	if differs {

@@ -11,7 +11,8 @@ import (
 )
 
 // StreamIsActive sends the current state, and then its changes, as data
-// arrives. While the state can't be told the last one stands.
+// arrives. While the state can't be told the last one stands. Pushes that change
+// nothing don't get here: see shown.
 func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse]) error {
 	q, err := s.lookup(ref)
 	if err != nil {
@@ -21,13 +22,15 @@ func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStrea
 		return err
 	}
 	defer s.leave()
-	w, err := q.plan.Watch()
+	shown := &shown{activation: q.trigger.activation, decided: &q.state.decided}
+	w, err := q.plan.Watch(shown)
 	if err != nil {
 		return q.status(err)
 	}
 	defer w.Close()
 	ctx := stream.Context()
 	for sent, first := false, true; ; {
+		shown.last.clear()
 		w.Arm()
 		active := s.activity(ctx, q)
 		if first || active != sent {
@@ -36,6 +39,7 @@ func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStrea
 			}
 			sent, first = active, false
 		}
+		shown.last.set(active)
 		select {
 		case <-w.Changed():
 		case <-ctx.Done():
@@ -44,6 +48,23 @@ func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStrea
 			return nil
 		}
 	}
+}
+
+// shown is what a stream has sent, by which those who push judge whether it has
+// to look at a new value. They find nothing of it in the CPU's cache, so it is
+// small, and little else is looked at.
+type shown struct {
+	activation float64
+	decided    *verdict // of all who ask for the trigger
+	last       verdict
+}
+
+// Settled implements query.Listener. That the stream has nothing to send is not
+// enough: what is remembered of the trigger must be the same, too. A poll may
+// have decided otherwise in between, or have held.
+func (s *shown) Settled(v float64) bool {
+	active := above(v, s.activation)
+	return s.last.is(active) && s.decided.is(active)
 }
 
 func (s *Server) activity(ctx context.Context, q *question) bool {

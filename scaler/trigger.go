@@ -162,4 +162,7 @@ func (t *trigger) clamp(v float64) float64 {
 	return v
 }
 
-func (t *trigger) active(v float64) bool { return v > t.activation }
+func (t *trigger) active(v float64) bool { return above(v, t.activation) }
+
+// above tells whether a value makes a trigger active.
+func above(v, activation float64) bool { return v > activation }

@@ -210,19 +210,18 @@ func (a *Appender) toLocked(ser *Series, in sample, ahead uint32, delta bool) (O
 	}
 	ser.silent = false
 	for _, w := range ser.watchesLocked() {
-		// The load keeps a line that many series share from being written.
-		if !w.dirty.Load() && !w.dirty.Swap(true) {
+		if w.mark() {
 			a.touched = append(a.touched, w)
 		}
 	}
 	return out, nil
 }
 
-// Commit wakes the watches that the appended samples concern. Samples are
+// Commit tells the watches that the appended samples concern. Samples are
 // visible to queries from the moment they were appended.
 func (a *Appender) Commit() {
 	for i, w := range a.touched {
-		w.wake()
+		w.changed()
 		a.touched[i] = nil
 	}
 	a.touched = a.touched[:0]

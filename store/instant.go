@@ -27,25 +27,29 @@ type Instant struct {
 	series             []*Series
 	at, mint, lookback int64
 	until              int64
+	read               int
 }
 
 // Instant returns the series that match ms as of at (ms).
-func (s *Store) Instant(ctx context.Context, at int64, ms ...*labels.Matcher) (*Instant, error) {
+func (s *Store) Instant(ctx context.Context, at int64, ms ...*labels.Matcher) (Instant, error) {
 	found, err := s.find(ctx, ms...)
 	if err != nil {
-		return nil, err
+		return Instant{}, err
 	}
-	return s.instant(at, found), nil
+	return s.instant(s.now(), at, found), nil
 }
 
-func (s *Store) instant(at int64, series []*Series) *Instant {
-	return &Instant{
+func (s *Store) instant(now, at int64, series []*Series) Instant {
+	return Instant{
 		x: &s.index, series: series, at: at,
-		mint:     s.now() - s.opts.Retention.Milliseconds(),
+		mint:     now - s.opts.Retention.Milliseconds(),
 		lookback: s.opts.Lookback.Milliseconds(),
 		until:    math.MaxInt64,
 	}
 }
+
+// At returns the moment, in ms.
+func (in *Instant) At() int64 { return in.at }
 
 // Len returns the number of series.
 func (in *Instant) Len() int { return len(in.series) }
@@ -57,10 +61,14 @@ func (in *Instant) Has(i int, name string) bool { return in.x.value(in.series[i]
 // the series it was asked about, if nothing changes until then.
 func (in *Instant) Until() int64 { return in.until }
 
+// Read returns how many samples were looked at so far.
+func (in *Instant) Read() int { return in.read }
+
 // Last returns the value of the i-th series; ok is false if the series is over
 // or has no sample within the lookback.
 func (in *Instant) Last(i int) (v float64, ok bool, err error) {
 	ser := in.series[i]
+	in.read++
 	ser.mu.Lock()
 	defer ser.mu.Unlock()
 	if ser.ring.len() == 0 {
@@ -99,6 +107,7 @@ func (in *Instant) Range(i int, window int64, dst []Point) ([]Point, error) {
 	defer ser.mu.Unlock()
 	for j := ser.ring.search(max(in.at-window+1, in.mint)); j < ser.ring.len(); j++ {
 		s := ser.ring.at(j)
+		in.read++
 		switch {
 		case s.t > in.at:
 			return dst, nil

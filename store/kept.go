@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -17,35 +18,55 @@ var ErrKeepLimit = errors.New("limit of kept series reached")
 // and each may ask for all series there are.
 const keptPerSeries = 4
 
-// Kept is a selector's series kept at hand. It knows when something about them
-// has changed, so that asking again costs nothing if nothing did.
+// Kept is a selector's series kept at hand, and a Watch of them, so that asking
+// again costs nothing if nothing has changed.
 type Kept struct {
-	w *Watch
+	Watch // in one piece with what is read right after a change
 
 	mu     sync.Mutex // guards what follows; taken after Store.mu
 	series []*Series  // in the order in which they were made; only ever added to, or replaced
 	lost   bool       // too many series came
+
+	forgot bool // some were freed; guarded by Store.mu
 }
 
-// Keep keeps the series that match ms, those to come included. The caller must
-// Close it. The error wraps ErrKeepLimit if there are too many.
-func (s *Store) Keep(ms []*labels.Matcher) (*Kept, error) {
-	k := &Kept{w: &Watch{s: s, selectors: [][]*labels.Matcher{ms}, changed: make(chan struct{}, 1)}}
-	k.w.kept = k
+// Keep watches and keeps the series that match ms, those to come included. The
+// caller must Close it. The error wraps ErrKeepLimit if there are too many.
+func (s *Store) Keep(ms []*labels.Matcher, changed func()) (*Kept, error) {
+	k := &Kept{Watch: Watch{s: s, selectors: [][]*labels.Matcher{ms}, changed: changed}}
+	k.kept = k
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.keepsEnoughLocked() { // before anything is looked up
+	full := s.keepsEnoughLocked()
+	s.mu.Unlock()
+	if full { // before anything is looked up
 		return nil, s.keepLimit()
 	}
-	err := k.w.addLocked()
-	if err == nil && k.lost {
+	var older []*Series
+	err := k.attach(func(ser *Series) { older = append(older, ser) })
+	if err == nil && !k.put(older) {
 		err = s.keepLimit()
 	}
 	if err != nil {
-		k.closeLocked()
+		k.Close()
 		return nil, err
 	}
 	return k, nil
+}
+
+// put puts the series that were there before the watch in front of those that
+// have come since. It tells whether there is room for them.
+func (k *Kept) put(older []*Series) bool {
+	s := k.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k.forgot {
+		older = slices.DeleteFunc(older, (*Series).Freed)
+	}
+	if k.lost || s.kept+len(older) > keptPerSeries*s.opts.MaxSeries {
+		return false
+	}
+	k.replaceLocked(append(older, k.series...))
+	return true
 }
 
 func (s *Store) keptCount() int {
@@ -60,45 +81,34 @@ func (s *Store) keepLimit() error {
 	return fmt.Errorf("%w: %d", ErrKeepLimit, keptPerSeries*s.opts.MaxSeries)
 }
 
-// Close lets the series go. It must be called once.
-func (k *Kept) Close() {
-	k.w.s.mu.Lock()
-	defer k.w.s.mu.Unlock()
-	k.closeLocked()
-}
-
-func (k *Kept) closeLocked() {
-	k.w.removeLocked()
-	k.replaceLocked(nil)
-}
-
-// Unchanged tells whether nothing that concerns the series has happened since
-// Arm (an append, a creation, a release, an end that has moved) and until, of an
-// Instant read after Arm, is not over yet. What returned before the call does not
-// go unseen.
-func (k *Kept) Unchanged(until int64) bool { return !k.w.dirty.Load() && k.w.s.now() < until }
-
-// Arm makes what Unchanged looks at start anew. Only then read: an append sets the flag after it
-// stored its sample, with the series locked, so either it is seen by what is
-// read after Arm, or the flag stays set.
-func (k *Kept) Arm() { k.w.Arm() }
+// Unchanged tells whether the watch is still armed and until, of an Instant read
+// after Arm, is not over yet.
+func (k *Kept) Unchanged(until int64) bool { return k.Armed() && k.s.now() < until }
 
 // Instant returns the series as of at (ms); ok is false if there were too many
-// to keep.
-func (k *Kept) Instant(at int64) (in *Instant, ok bool) {
+// to keep, which they remain: all that is left then is the watch.
+func (k *Kept) Instant(at int64) (in Instant, ok bool) { return k.instant(k.s.now(), at) }
+
+// Now is Instant as of now.
+func (k *Kept) Now() (in Instant, ok bool) {
+	now := k.s.now()
+	return k.instant(now, now)
+}
+
+func (k *Kept) instant(now, at int64) (in Instant, ok bool) {
 	k.mu.Lock()
 	series, lost := k.series, k.lost
 	k.mu.Unlock()
 	if lost {
-		return nil, false
+		return Instant{}, false
 	}
-	return k.w.s.instant(at, series), true
+	return k.s.instant(now, at, series), true
 }
 
 // addLocked adds a series newer than all it has, with the store locked. If that
 // is one too many, it lets all of them go.
 func (k *Kept) addLocked(ser *Series) {
-	s := k.w.s
+	s := k.s
 	full := s.keepsEnoughLocked()
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -107,7 +117,6 @@ func (k *Kept) addLocked(ser *Series) {
 	case full:
 		s.kept -= len(k.series)
 		k.series, k.lost = nil, true
-		k.w.dirty.Store(true)
 	default:
 		k.series = append(k.series, ser)
 		s.kept++
@@ -116,6 +125,7 @@ func (k *Kept) addLocked(ser *Series) {
 
 // forgetLocked takes freed series out, with the store locked.
 func (k *Kept) forgetLocked() {
+	k.forgot = true
 	var left []*Series
 	for _, ser := range k.series { // written with the store locked only
 		if !ser.Freed() {
@@ -128,6 +138,6 @@ func (k *Kept) forgetLocked() {
 func (k *Kept) replaceLocked(series []*Series) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.w.s.kept += len(series) - len(k.series)
+	k.s.kept += len(series) - len(k.series)
 	k.series = series
 }

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
@@ -31,7 +33,7 @@ func TestKeptSeriesAreThoseThatMatch(t *testing.T) {
 		switch k := kept[i]; {
 		case k == nil:
 			var err error
-			kept[i], err = s.Keep(selectors[i])
+			kept[i], err = s.Keep(selectors[i], func() {})
 			require.NoError(t, err)
 		case rnd.IntN(100) == 0:
 			k.Close()
@@ -56,10 +58,103 @@ func TestKeptSeriesAreThoseThatMatch(t *testing.T) {
 	require.Empty(t, s.watches.keys)
 }
 
+// podsOf tells series apart by a label; they print as all that hangs on them.
+func podsOf(s *Store, all []*Series) []string {
+	pods := make([]string, len(all))
+	for i, ser := range all {
+		pods[i] = s.index.value(ser, "pod")
+	}
+	return pods
+}
+
+// TestKeepMeetsWhatHappensMeanwhile, step by step.
+func TestKeepMeetsWhatHappensMeanwhile(t *testing.T) {
+	s, c := newStore(t, Options{})
+	pod := func(name string) *Series {
+		push(t, s, series("m", "pod", name), 0, 1)
+		return s.stripes.get(hashOf(series("m", "pod", name)), series("m", "pod", name), &s.index)
+	}
+	first, second, third := pod("1"), pod("2"), pod("3")
+	k := &Kept{Watch: Watch{s: s, selectors: [][]*labels.Matcher{sel("m")}, changed: func() {}}}
+	k.kept = k
+	s.mu.Lock()
+	s.watches.add(&k.Watch) // as attach is about to
+	s.mu.Unlock()
+	after := pod("4") // before the look-up
+	c.at(200)
+	free := func(ser *Series) { s.free([]*Series{ser}, ms(80), map[*Watch]struct{}{}) }
+	var older []*Series
+	require.NoError(t, k.attach(func(ser *Series) {
+		if older = append(older, ser); ser == first {
+			free(second) // looked up, not hung on yet
+		}
+	}))
+	require.Empty(t, second.watchesLocked())
+	require.Equal(t, []string{"1", "3"}, podsOf(s, older))
+	require.Len(t, after.watchesLocked(), 1)
+	free(third) // hung on, not put in its place yet
+	require.True(t, k.put(older))
+	require.Equal(t, []string{"1", "4"}, podsOf(s, k.series))
+	require.Equal(t, 2, s.keptCount())
+	k.Close()
+	require.Empty(t, s.watches.keys)
+}
+
+// TestKeptSeriesComeAndGoMeanwhile: a selector's series are looked up while
+// others are made and freed.
+func TestKeptSeriesComeAndGoMeanwhile(t *testing.T) {
+	s, c := newStore(t, Options{})
+	const pods = 500
+	for pod := range pods {
+		push(t, s, series("m", "pod", fmt.Sprint("old", pod)), 0, 1)
+	}
+	hung := func(k *Kept) (n int) {
+		for i := range s.stripes {
+			for _, ser := range s.stripes.snapshot(i, nil) {
+				for _, w := range ser.watchesLocked() {
+					if w == &k.Watch {
+						n++
+					}
+				}
+			}
+		}
+		return n
+	}
+	for round := range 30 {
+		c.at(float64(200 * round))
+		var meanwhile sync.WaitGroup
+		meanwhile.Go(func() {
+			a := s.Appender()
+			for pod := range pods { // frees those of the last round
+				if _, err := a.Append(series("m", "pod", fmt.Sprint(round, "-", pod)), ms(float64(200*round)), 1); err != nil {
+					t.Error(err)
+				}
+				if pod == pods/2 {
+					s.Sweep()
+				}
+			}
+			a.Commit()
+		})
+		k, err := s.Keep(sel("m"), func() {})
+		require.NoError(t, err)
+		meanwhile.Wait()
+		found, err := s.find(t.Context(), sel("m")...)
+		require.NoError(t, err)
+		in, ok := k.Instant(ms(float64(200 * round)))
+		require.True(t, ok)
+		require.Equal(t, podsOf(s, found), podsOf(s, in.series))
+		require.Equal(t, len(found), s.keptCount())
+		require.Equal(t, len(found), hung(k), "each has the watch, once")
+		k.Close()
+		require.Zero(t, hung(k))
+		require.Zero(t, s.keptCount())
+	}
+}
+
 func TestKeptKnowsWhatConcernsIt(t *testing.T) {
 	s, c := newStore(t, Options{})
 	push(t, s, series("m", "ns", "a"), 0, 1)
-	k, err := s.Keep(sel("m", "ns", "a"))
+	k, err := s.Keep(sel("m", "ns", "a"), func() {})
 	require.NoError(t, err)
 	defer k.Close()
 	changed := func() bool {
@@ -92,7 +187,7 @@ func TestKeptSeriesAreBounded(t *testing.T) {
 	s, _ := newStore(t, Options{MaxSeries: 3})
 	limit := 3 * keptPerSeries
 	keep := func() *Kept {
-		k, err := s.Keep(sel("m"))
+		k, err := s.Keep(sel("m"), func() {})
 		require.NoError(t, err)
 		return k
 	}
@@ -114,7 +209,7 @@ func TestKeptSeriesAreBounded(t *testing.T) {
 	require.LessOrEqual(t, s.keptCount(), limit)
 	for err := error(nil); err == nil; {
 		var k *Kept
-		if k, err = s.Keep(sel("m")); err == nil {
+		if k, err = s.Keep(sel("m"), func() {}); err == nil {
 			all = append(all, k)
 		} else {
 			require.ErrorIs(t, err, ErrKeepLimit)
@@ -133,7 +228,7 @@ func TestKeptSeriesAreBounded(t *testing.T) {
 func TestNewSeriesIsTestedAgainstFewWatches(t *testing.T) {
 	s, _ := newStore(t, Options{})
 	for i := range 1000 {
-		_, err := s.Watch([][]*labels.Matcher{sel("m", "namespace", fmt.Sprint(i/500), "deployment", fmt.Sprint(i))})
+		_, err := s.Watch([][]*labels.Matcher{sel("m", "namespace", fmt.Sprint(i/500), "deployment", fmt.Sprint(i))}, func() {})
 		require.NoError(t, err)
 	}
 	for key, ws := range s.watches.keys {
@@ -143,6 +238,45 @@ func TestNewSeriesIsTestedAgainstFewWatches(t *testing.T) {
 	require.Len(t, s.watches.matching(series("m", "namespace", "1", "deployment", "700", "pod", "a")), 1)
 }
 
+// BenchmarkKeep is how long new series wait for the store, at most, while the first
+// poll of a query looks up a hundred thousand.
+func BenchmarkKeep(b *testing.B) {
+	s := New(Options{})
+	a := s.Appender()
+	for i := range 100_000 {
+		if _, err := a.Append(series("m", "pod", fmt.Sprint(i)), time.Now().UnixMilli(), 1); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var stall time.Duration
+	for i := range b.N {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			k, err := s.Keep(sel("m"), func() {})
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			k.Close()
+		}()
+		for j, running := 0, true; running; j++ {
+			start := time.Now()
+			lset := series("n", "pod", fmt.Sprint(i, "-", j%1000))
+			if _, err := s.create(lset, hashOf(lset)); err != nil {
+				b.Fatal(err)
+			}
+			stall = max(stall, time.Since(start))
+			select {
+			case <-done:
+				running = false
+			default:
+			}
+		}
+	}
+	b.ReportMetric(float64(stall.Microseconds()), "µs-stall")
+}
+
 // BenchmarkCreate is what a new series costs, by how many queries of other
 // deployments there are.
 func BenchmarkCreate(b *testing.B) {
@@ -150,7 +284,7 @@ func BenchmarkCreate(b *testing.B) {
 		b.Run(fmt.Sprintf("watches=%d", watches), func(b *testing.B) {
 			s := New(Options{MaxSeries: math.MaxInt32})
 			for i := range watches {
-				if _, err := s.Keep(sel("m", "namespace", "a", "deployment", fmt.Sprint(i))); err != nil {
+				if _, err := s.Keep(sel("m", "namespace", "a", "deployment", fmt.Sprint(i)), func() {}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -194,7 +194,7 @@ func TestConcurrentAppendQuerySweepWatch(t *testing.T) {
 	background(s.Sweep)
 	background(func() { read(t, s, "m", -3600, 1e9) })
 	background(func() {
-		w, err := s.Watch([][]*labels.Matcher{sel("m", "writer", "1")})
+		w, err := s.Watch([][]*labels.Matcher{sel("m", "writer", "1")}, func() {})
 		if err == nil {
 			w.Arm()
 			_, _ = s.Presence(t.Context(), sel("m")...)

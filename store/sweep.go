@@ -9,7 +9,7 @@ import (
 // so seconds are soon enough.
 const sweepInterval = 5 * time.Second
 
-// Sweep frees the series that have had no sample for the retention, wakes the
+// Sweep frees the series that have had no sample for the retention, tells the
 // watches of those that fell silent, and learns the rhythm of each metric. Run
 // calls it every few seconds.
 func (s *Store) Sweep() {
@@ -44,8 +44,8 @@ func (s *Store) Sweep() {
 		s.free(idle, mint, touched)
 	}
 	for w := range touched {
-		if !w.dirty.Swap(true) {
-			w.wake()
+		if w.mark() {
+			w.changed()
 		}
 	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -10,86 +11,97 @@ import (
 // Watch tells when the series of some selectors have changed: a sample came,
 // one of them ended, fell silent or was freed.
 type Watch struct {
+	// dirty is set by the first change after Arm, so that the thousands that
+	// may follow cost one load each.
+	dirty   atomic.Bool
+	changed func()
+	kept    *Kept // that it is part of; nil for most
+
 	s         *Store
 	selectors [][]*labels.Matcher
-	changed   chan struct{}
-	kept      *Kept      // that it serves; nil for most
 	keys      []watchKey // where the index has it; guarded by Store.mu
-
-	// dirty is set by the first append after Arm, so that the thousands that
-	// may follow cost one load each.
-	dirty atomic.Bool
 }
 
 // Watch watches the series that match one of the selectors, those to come
 // included. The caller must Close it.
-func (s *Store) Watch(selectors [][]*labels.Matcher) (*Watch, error) {
-	w := &Watch{s: s, selectors: selectors, changed: make(chan struct{}, 1)}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := w.addLocked(); err != nil {
-		w.removeLocked()
+//
+// Changed is called after something has changed, once until the next Arm. It
+// runs on the goroutine that made the change, a push's or the sweep's, which
+// waits for it: it must not block. What has changed is there to be read, and no
+// lock of the store's is held. Calls may run at the same time, and one may still
+// come after Close.
+func (s *Store) Watch(selectors [][]*labels.Matcher, changed func()) (*Watch, error) {
+	w := &Watch{s: s, selectors: selectors, changed: changed}
+	if err := w.attach(func(*Series) {}); err != nil {
+		w.Close()
 		return nil, err
 	}
 	return w, nil
 }
 
-func (w *Watch) addLocked() error {
+// attach hangs the watch on its series, and calls f with each that was there
+// before. To look up a hundred thousand takes a tenth of a second, in which new
+// series must not wait for the store: they find the watch in the index from the
+// start, and only the others have it hung on here.
+func (w *Watch) attach(f func(*Series)) error {
+	w.s.mu.Lock()
 	w.s.watches.add(w)
-	return w.eachLocked(func(ser *Series) {
-		ws := ser.watchesLocked()
-		ser.setWatchesLocked(append(ws[:len(ws):len(ws)], w))
-		if w.kept != nil {
-			w.kept.addLocked(ser)
+	w.s.mu.Unlock()
+	return w.each(func(ser *Series) {
+		if ws := ser.watchesLocked(); !ser.freed && !slices.Contains(ws, w) {
+			ser.setWatchesLocked(append(ws[:len(ws):len(ws)], w))
+			f(ser)
 		}
 	})
 }
 
-// Changed is ready to receive after something changed. After receiving call
-// Arm, and only then read the store.
-func (w *Watch) Changed() <-chan struct{} { return w.changed }
-
-// Arm makes the next change ready the channel again.
+// Arm makes the next change call changed again. Only then look at the clock and
+// read: an append sets the flag after it stored its sample, with the series
+// locked, so either it is seen by what is read after Arm, or the flag stays set
+// and changed is called.
 func (w *Watch) Arm() { w.dirty.Store(false) }
+
+// Armed tells whether nothing that concerns the series has happened since Arm:
+// no append, creation, release, nor an end that has moved. What returned before
+// the call does not go unseen.
+func (w *Watch) Armed() bool { return !w.dirty.Load() }
+
+// mark tells whether changed is to be called for a change that has been made.
+// The load keeps a line that many series share from being written.
+func (w *Watch) mark() bool { return !w.dirty.Load() && !w.dirty.Swap(true) }
 
 // Close ends the watch. It must be called once.
 func (w *Watch) Close() {
 	w.s.mu.Lock()
-	defer w.s.mu.Unlock()
-	w.removeLocked()
-}
-
-func (w *Watch) removeLocked() {
 	w.s.watches.remove(w)
+	if w.kept != nil {
+		w.kept.replaceLocked(nil)
+	}
+	w.s.mu.Unlock()
 	// An index that can't be read leaves the watch with its series, where it
-	// only costs a flag: its channel has room for one and is never waited for.
-	_ = w.eachLocked(func(ser *Series) {
-		ws := ser.watchesLocked()
-		kept := make([]*Watch, 0, len(ws))
-		for _, o := range ws {
-			if o != w {
-				kept = append(kept, o)
+	// costs a flag, and a call that finds nobody to tell.
+	_ = w.each(func(ser *Series) {
+		if ws := ser.watchesLocked(); slices.Contains(ws, w) {
+			left := make([]*Watch, 0, len(ws)-1)
+			for _, o := range ws {
+				if o != w {
+					left = append(left, o)
+				}
 			}
+			ser.setWatchesLocked(left)
 		}
-		ser.setWatchesLocked(kept)
 	})
 }
 
-// eachLocked calls f, with the series locked, once for each matching series.
-func (w *Watch) eachLocked(f func(*Series)) error {
-	seen := map[*Series]struct{}{}
+// each calls f, with the series locked, for each matching series, with some
+// more than once.
+func (w *Watch) each(f func(*Series)) error {
 	for _, ms := range w.selectors {
 		found, err := w.s.find(context.Background(), ms...)
 		if err != nil {
 			return err
 		}
 		for _, ser := range found {
-			if len(w.selectors) > 1 {
-				if _, ok := seen[ser]; ok {
-					continue
-				}
-				seen[ser] = struct{}{}
-			}
 			ser.mu.Lock()
 			f(ser)
 			ser.mu.Unlock()
@@ -105,14 +117,6 @@ func (w *Watch) matches(lset labels.Labels) bool {
 		}
 	}
 	return false
-}
-
-// wake readies the channel; the watch must be dirty.
-func (w *Watch) wake() {
-	select {
-	case w.changed <- struct{}{}:
-	default:
-	}
 }
 
 func matchesAll(lset labels.Labels, ms []*labels.Matcher) bool {

@@ -18,104 +18,107 @@ func sel(name string, kv ...string) []*labels.Matcher {
 	return ms
 }
 
-func woken(w *Watch) bool {
-	select {
-	case <-w.Changed():
-		w.Arm()
-		return true
-	default:
-		return false
-	}
+// ear is a watch and how often it was called since it was last asked.
+type ear struct {
+	*Watch
+	calls int
+}
+
+func listen(t *testing.T, s *Store, selectors ...[]*labels.Matcher) *ear {
+	t.Helper()
+	e := &ear{}
+	w, err := s.Watch(selectors, func() { e.calls++ })
+	require.NoError(t, err)
+	e.Watch = w
+	return e
+}
+
+// told tells whether the watch was called, and arms it.
+func (e *ear) told() bool {
+	told := e.calls > 0
+	e.calls = 0
+	e.Arm()
+	return told
 }
 
 func TestWatchHearsItsSeriesAndNoOther(t *testing.T) {
 	s, c := newStore(t, Options{})
 	push(t, s, series("m", "ns", "a"), 0, 1)
-	w, err := s.Watch([][]*labels.Matcher{sel("m", "ns", "a"), sel("n")})
-	require.NoError(t, err)
+	w := listen(t, s, sel("m", "ns", "a"), sel("n"))
 	defer w.Close()
-	anyName, err := s.Watch([][]*labels.Matcher{sel("", "ns", "b")})
-	require.NoError(t, err)
+	anyName := listen(t, s, sel("", "ns", "b"))
 	defer anyName.Close()
-	require.False(t, woken(w), "nothing has changed yet")
+	require.False(t, w.told(), "nothing has changed yet")
 
 	c.at(1)
 	push(t, s, series("m", "ns", "a"), 1, 2)
-	require.True(t, woken(w), "a known series")
-	require.False(t, woken(anyName))
+	require.True(t, w.told(), "a known series")
+	require.False(t, anyName.told())
 	push(t, s, series("m", "ns", "b"), 1, 2)
-	require.False(t, woken(w), "another namespace")
-	require.True(t, woken(anyName), "a new series, by a selector without a name")
+	require.False(t, w.told(), "another namespace")
+	require.True(t, anyName.told(), "a new series, by a selector without a name")
 	push(t, s, series("m", "ns", "a", "pod", "new"), 1, 2)
-	require.True(t, woken(w), "a new series")
+	require.True(t, w.told(), "a new series")
 	push(t, s, series("n"), 1, 2)
-	require.True(t, woken(w), "the second selector")
+	require.True(t, w.told(), "the second selector")
 }
 
-func TestWatchIsWokenOnceUntilArmed(t *testing.T) {
+func TestWatchIsToldOnceUntilArmed(t *testing.T) {
 	s, c := newStore(t, Options{})
-	w, err := s.Watch([][]*labels.Matcher{sel("m")})
-	require.NoError(t, err)
+	w := listen(t, s, sel("m"))
 	defer w.Close()
 	a := s.Appender()
 	for i := range 100 {
 		_, err := a.Append(series("m", "pod", string(rune('a'+i%26))), ms(float64(-i)/1000), 1)
 		require.NoError(t, err)
 	}
-	require.Empty(t, w.changed, "a request wakes at its end")
-	require.Len(t, a.touched, 1)
+	require.Zero(t, w.calls, "a request tells at its end")
 	a.Commit()
 	c.at(1)
 	push(t, s, m, 1, 1)
-	<-w.Changed()
-	require.Empty(t, w.changed)
-	push(t, s, m, 1, 2)
-	require.Empty(t, w.changed, "not armed")
+	require.Equal(t, 1, w.calls, "not armed")
 	w.Arm()
 	c.at(2)
 	push(t, s, m, 2, 1)
-	require.True(t, woken(w))
+	require.Equal(t, 2, w.calls)
 }
 
 func TestWatchHearsOfSilenceAndOfFreeing(t *testing.T) {
 	s, c := newStore(t, Options{})
-	w, err := s.Watch([][]*labels.Matcher{sel("m")})
-	require.NoError(t, err)
+	w := listen(t, s, sel("m"))
 	defer w.Close()
 	for i := range 3 {
 		c.at(float64(5 * i))
 		push(t, s, m, float64(5*i), 1)
 	}
-	require.True(t, woken(w))
+	require.True(t, w.told())
 	c.at(24)
 	s.Sweep()
-	require.False(t, woken(w))
+	require.False(t, w.told())
 	c.at(25)
 	s.Sweep()
-	require.True(t, woken(w), "fell silent")
+	require.True(t, w.told(), "fell silent")
 	s.Sweep()
-	require.False(t, woken(w), "silence is told once")
+	require.False(t, w.told(), "silence is told once")
 	push(t, s, m, 24, 1)
-	require.True(t, woken(w))
+	require.True(t, w.told())
 	c.at(100)
 	s.Sweep()
-	require.True(t, woken(w), "fell silent again")
+	require.True(t, w.told(), "fell silent again")
 	c.at(146)
 	s.Sweep()
-	require.True(t, woken(w), "freed")
+	require.True(t, w.told(), "freed")
 }
 
 func TestClosedWatchLeavesNothingBehind(t *testing.T) {
 	s, _ := newStore(t, Options{})
 	push(t, s, m, 0, 1)
-	w, err := s.Watch([][]*labels.Matcher{sel("m"), sel("never"), sel("")})
-	require.NoError(t, err)
-	other, err := s.Watch([][]*labels.Matcher{sel("m")})
-	require.NoError(t, err)
+	w := listen(t, s, sel("m"), sel("never"), sel(""))
+	other := listen(t, s, sel("m"))
 	ser := s.stripes.get(hashOf(m), m, &s.index)
 	require.Len(t, ser.watchesLocked(), 2)
 	w.Close()
-	require.Equal(t, []*Watch{other}, ser.watchesLocked())
+	require.Equal(t, []*Watch{other.Watch}, ser.watchesLocked())
 	other.Close()
 	require.Empty(t, ser.watchesLocked())
 	require.Empty(t, s.watches.keys)
