@@ -182,6 +182,7 @@ func (in *batch) slowHistogram(o *origin, m *metricPart, p *point) error {
 // enter prepares the slow path of a point: its metric's name, once, and the
 // point as pdata has it.
 func (in *batch) enter(m *metricPart, p *point) (pmetric.Metric, error) {
+	giveWay()
 	if in.entered != m {
 		in.entered = m
 		in.metric = metric{sent: string(in.bytes(m.name)), delta: m.delta}

@@ -67,9 +67,6 @@ func (x *index) refsLocked(name string, values ...string) []ref {
 	return union(lists)
 }
 
-// filterChunk is how many series are looked at before others may use the index.
-const filterChunk = 1024
-
 // filter returns those of the series that match, and uses their slice.
 func (x *index) filter(ctx context.Context, series []*Series, ms []*labels.Matcher) ([]*Series, error) {
 	if len(ms) == 0 {
@@ -80,7 +77,7 @@ func (x *index) filter(ctx context.Context, series []*Series, ms []*labels.Match
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		chunk := series[:min(filterChunk, len(series))]
+		chunk := series[:min(chunkSize, len(series))]
 		series = series[len(chunk):]
 		out = x.filterChunk(out, chunk, ms)
 	}

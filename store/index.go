@@ -145,7 +145,7 @@ func (x *index) each(f func(*pair)) {
 
 // eachOf calls f for the pairs of each of the series.
 func (x *index) eachOf(series []*Series, f func(*pair)) {
-	for chunk := range slices.Chunk(series, filterChunk) {
+	for chunk := range slices.Chunk(series, chunkSize) {
 		x.mu.RLock()
 		for _, ser := range chunk {
 			if !ser.Freed() {

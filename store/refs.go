@@ -51,6 +51,10 @@ func (r *refs) remove(freed []*Series) {
 	}
 }
 
+// chunkSize is how many series are looked at before others, who may want to make
+// new ones, have their turn at a lock.
+const chunkSize = 1024
+
 func (r *refs) now() int {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -60,12 +64,21 @@ func (r *refs) now() int {
 // series returns the series of a list that was read in an era; ok is false if
 // that is over. Series that were freed since are passed over.
 func (r *refs) series(list []ref, era int) (out []*Series, ok bool) {
+	out = make([]*Series, 0, len(list))
+	for chunk := range slices.Chunk(list, chunkSize) {
+		if out, ok = r.appendSeries(out, chunk, era); !ok {
+			return nil, false
+		}
+	}
+	return out, true
+}
+
+func (r *refs) appendSeries(dst []*Series, list []ref, era int) ([]*Series, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if era != r.era {
 		return nil, false
 	}
-	out = make([]*Series, 0, len(list))
 	var p *page
 	at := ref(0)
 	for _, i := range list {
@@ -76,10 +89,10 @@ func (r *refs) series(list []ref, era int) (out []*Series, ok bool) {
 			}
 		}
 		if ser := p.series[i%refPage]; ser != nil {
-			out = append(out, ser)
+			dst = append(dst, ser)
 		}
 	}
-	return out, true
+	return dst, true
 }
 
 // all returns every series, in the order in which they were made.
