@@ -73,7 +73,12 @@ func TestAllServersAnswer(t *testing.T) {
 		body    string
 	}{
 		{i.HTTP, "/", http.StatusOK, i.KEDAGRPC.String()},
-		{i.HTTP, "/api/v1/query", http.StatusNotFound, ""},
+		{i.HTTP, "/nothing", http.StatusNotFound, ""},
+		{i.HTTP, "/api/v1/query?query=queue_length", http.StatusOK, `"42"]}]}}`},
+		{i.HTTP, "/keda/api/v1/query?query=queue_length", http.StatusOK, `{"metric":{},"value":[`},
+		{i.HTTP, "/api/v1/status/buildinfo", http.StatusOK, `"version":"3.`},
+		{i.HTTP, "/info", http.StatusOK, `"retentionSeconds": "120"`},
+		{i.HTTP, "/memstore/names", http.StatusOK, `"queue_length"`},
 		{i.Telemetry, "/healthz", http.StatusOK, "ok"},
 		{i.Telemetry, "/readyz", http.StatusOK, "ok"},
 		{i.Telemetry, "/metrics", http.StatusOK, `keda_otel_scaler_grpc_requests_total{code="OK",method="/externalscaler.ExternalScaler/GetMetrics",server="keda"} 1`},
