@@ -72,7 +72,8 @@ type API struct {
 
 	stopping context.Context
 	stop     context.CancelFunc
-	active   sync.RWMutex // held for reading by every request, and for good by Stop
+	active   sync.RWMutex // held for reading by every request, and for good by the first Stop
+	joined   sync.Once
 }
 
 // New returns an API.
@@ -92,7 +93,7 @@ func New(o Options) *API {
 // them uses the store any more. Requests that come later are refused.
 func (a *API) Stop() {
 	a.stop()
-	a.active.Lock() //nolint:staticcheck // for good: TryRLock fails from here on
+	a.joined.Do(a.active.Lock)
 }
 
 // endpoint is one path of the API.

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -152,4 +153,13 @@ func bodyOf(t testing.TB, r *http.Response) string {
 	require.NoError(t, err)
 	require.NoError(t, r.Body.Close())
 	return string(body)
+}
+
+type errorBody struct{ Status, ErrorType, Error string }
+
+func decodeError(t testing.TB, body io.Reader) (e errorBody) {
+	t.Helper()
+	require.NoError(t, json.NewDecoder(body).Decode(&e))
+	require.Equal(t, "error", e.Status)
+	return e
 }
