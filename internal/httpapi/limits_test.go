@@ -81,6 +81,7 @@ func TestTurns(t *testing.T) {
 		require.Equal(t, errorBody{"error", "unavailable", "1 requests are being answered and 2 wait for their turn; try again later"}, decodeError(t, tooMany.Body))
 
 		time.Sleep(2 * time.Second) // the bubble's
+		synctest.Wait()
 		require.Equal(t, errorBody{"error", "timeout", "query timed out in query queue"}, decodeError(t, impatient.Body))
 		require.Equal(t, http.StatusServiceUnavailable, impatient.Code)
 		began := time.Now()
