@@ -73,7 +73,8 @@ type API struct {
 	stopping context.Context
 	stop     context.CancelFunc
 	active   sync.RWMutex // held for reading by every request, and for good by the first Stop
-	joined   sync.Once
+	joining  sync.Once
+	joined   chan struct{} // closed when no request is active and none will be
 }
 
 // New returns an API.
@@ -84,16 +85,30 @@ func New(o Options) *API {
 		metrics: newMetrics(o.Registerer),
 		queries: newGate(o.Concurrency, o.Waiting),
 		dumps:   newGate(1, 8),
+		joined:  make(chan struct{}),
 	}
 	a.stopping, a.stop = context.WithCancel(context.Background())
 	return a
 }
 
-// Stop cancels the requests that are still running and returns when none of
-// them uses the store any more. Requests that come later are refused.
-func (a *API) Stop() {
+// Stop cancels the requests that are still running, refuses those that come
+// later, and returns when none uses the store any more, or with ctx' error: the
+// engine notices a cancellation between two steps and two series, not within
+// the window of a function, which may hold millions of a subquery's points.
+func (a *API) Stop(ctx context.Context) error {
 	a.stop()
-	a.joined.Do(a.active.Lock)
+	a.joining.Do(func() {
+		go func() {
+			a.active.Lock() // for good, so that TryRLock fails from here on
+			close(a.joined)
+		}()
+	})
+	select {
+	case <-a.joined:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // endpoint is one path of the API.

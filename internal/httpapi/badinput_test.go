@@ -146,7 +146,7 @@ func TestPanicsAreOneRequestsFailure(t *testing.T) {
 	require.Contains(t, log.String(), "faultyQuerier.Select")
 	require.InDelta(t, 1, testutil.ToFloat64(f.metrics.panics), 0)
 	require.InDelta(t, 1, testutil.ToFloat64(f.metrics.requests.WithLabelValues("/api/v1/series", "500")), 0)
-	f.Stop() // the place and the lock were given back
+	require.NoError(t, f.Stop(t.Context())) // the place and the lock were given back
 }
 
 // TestPanicInTheMiddle: what is half out must not look whole.

@@ -57,7 +57,7 @@ func newFixture(t testing.TB, changes ...func(*Options)) *fixture {
 	}
 	f.API = New(o)
 	f.Register(f.mux)
-	t.Cleanup(f.Stop)
+	t.Cleanup(func() { require.NoError(t, f.Stop(context.Background())) })
 	return f
 }
 
@@ -145,14 +145,6 @@ func (f *fixture) server(t testing.TB) *httptest.Server {
 	s := httptest.NewServer(f.mux)
 	t.Cleanup(s.Close)
 	return s
-}
-
-func bodyOf(t testing.TB, r *http.Response) string {
-	t.Helper()
-	body, err := io.ReadAll(r.Body)
-	require.NoError(t, err)
-	require.NoError(t, r.Body.Close())
-	return string(body)
 }
 
 type errorBody struct{ Status, ErrorType, Error string }

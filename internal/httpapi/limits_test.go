@@ -60,7 +60,7 @@ func TestTimeouts(t *testing.T) {
 		}
 		w := f.do(get(t.Context(), query1))
 		require.Equal(t, "query timed out in expression evaluation", decodeError(t, w.Body).Error)
-		f.Stop()
+		require.NoError(t, f.Stop(t.Context()))
 	})
 }
 
@@ -101,7 +101,7 @@ func TestTurns(t *testing.T) {
 		all.Wait()
 		require.NotEmpty(t, first.Body.String())
 		require.Zero(t, f.API.queries.waiting.Load())
-		f.Stop()
+		require.NoError(t, f.Stop(t.Context()))
 	})
 }
 
@@ -136,7 +136,12 @@ func TestStop(t *testing.T) {
 	answered := make(chan *httptest.ResponseRecorder)
 	go func() { answered <- f.do(get(t.Context(), query1)) }()
 	<-q.began
-	f.Stop()
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	f.active.RLock() // a request that does not notice
+	require.ErrorIs(t, f.Stop(done), context.Canceled)
+	f.active.RUnlock()
+	require.NoError(t, f.Stop(t.Context()))
 	for _, w := range []*httptest.ResponseRecorder{<-answered, f.do(get(t.Context(), query1)), f.do(get(t.Context(), "/memstore/names"))} {
 		require.Equal(t, http.StatusServiceUnavailable, w.Code)
 		require.Equal(t, errorBody{"error", "unavailable", "the server is shutting down"}, decodeError(t, w.Body))

@@ -40,7 +40,11 @@ func (s *servers) stop(timeout time.Duration, logger *slog.Logger) {
 	all.Go(func() { stopGRPC(working, "otlp-grpc", s.otlp, logger) })
 	all.Go(func() {
 		stopHTTP(working, "http", s.http, logger)
-		s.api.Stop() // what was cut off may still be evaluating
+		joining, cancel := context.WithDeadline(context.Background(), end)
+		defer cancel()
+		if err := s.api.Stop(joining); err != nil { // what was cut off may still be evaluating
+			logger.Warn("leaving a query that does not stop", "error", err)
+		}
 	})
 	all.Wait()
 
