@@ -81,13 +81,13 @@ func TestAnswersAreNeverWholeInMemory(t *testing.T) {
 		require.Greater(t, w.Body.Len(), 5*piece)
 		require.Less(t, w.largest, piece+1000)
 
-		gone := &pieces{ResponseRecorder: httptest.NewRecorder(), failAfter: 1}
-		func() {
-			defer func() { _ = recover() }() // the abort of half an answer
-			f.mux.ServeHTTP(gone, get(t.Context(), path))
-		}()
-		require.LessOrEqual(t, gone.count, 3, path)
 	}
+	o, made := &output{w: &pieces{ResponseRecorder: httptest.NewRecorder(), failAfter: 1}}, 0
+	list(o, make([]struct{}, 1000), func(struct{}) {
+		made++
+		o.buf = append(o.buf, make([]byte, piece/4)...)
+	})
+	require.Equal(t, 8, made, "the second piece finds nobody")
 }
 
 func TestOrigins(t *testing.T) {
@@ -116,7 +116,7 @@ func TestOrigins(t *testing.T) {
 }
 
 func TestOddStringsAreJSON(t *testing.T) {
-	for _, s := range []string{"", "plain", `"\`, "\x00\n", "é", "\xff", " ", strings.Repeat("x", 300) + "\t"} {
+	for _, s := range []string{"", "plain", `"`, `\`, "\x00\n", "é", "\xff", " ", strings.Repeat("x", 300) + "\t"} {
 		require.JSONEq(t, string(mustMarshal(s)), string(appendString(nil, s)))
 	}
 }

@@ -73,6 +73,7 @@ func TestAllServersAnswer(t *testing.T) {
 		body    string
 	}{
 		{i.HTTP, "/", http.StatusOK, i.KEDAGRPC.String()},
+		{i.HTTP, "/", http.StatusOK, "/keda/api/v1/"},
 		{i.HTTP, "/nothing", http.StatusNotFound, ""},
 		{i.HTTP, "/api/v1/query?query=queue_length", http.StatusOK, `"42"]}]}}`},
 		{i.HTTP, "/keda/api/v1/query?query=queue_length", http.StatusOK, `{"metric":{},"value":[`},

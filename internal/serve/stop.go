@@ -40,7 +40,7 @@ func (s *servers) stop(timeout time.Duration, logger *slog.Logger) {
 	all.Go(func() { stopGRPC(working, "otlp-grpc", s.otlp, logger) })
 	all.Go(func() {
 		stopHTTP(working, "http", s.http, logger)
-		joining, cancel := context.WithDeadline(context.Background(), end)
+		joining, cancel := context.WithDeadline(context.Background(), end.Add(-timeout/20))
 		defer cancel()
 		if err := s.api.Stop(joining); err != nil { // what was cut off may still be evaluating
 			logger.Warn("leaving a query that does not stop", "error", err)
