@@ -121,8 +121,11 @@ func (a *API) guard(name string, serve func(*output, *http.Request)) http.Handle
 
 func (a *API) recovered(out *output, r *http.Request) {
 	reason := recover()
-	if reason == nil {
+	switch reason {
+	case nil:
 		return
+	case http.ErrAbortHandler: // no fault, but the way to break off an answer
+		panic(reason)
 	}
 	a.metrics.panics.Inc()
 	a.opts.Logger.Error("a request panicked", "path", r.URL.Path, "panic", reason, "stack", string(debug.Stack()))

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 )
@@ -88,6 +89,16 @@ func TestAnswersAreNeverWholeInMemory(t *testing.T) {
 		o.buf = append(o.buf, make([]byte, piece/4)...)
 	})
 	require.Equal(t, 8, made, "the second piece finds nobody")
+}
+
+// TestHalfADumpDoesNotLookWhole: nor is a peer that went away anybody's fault.
+func TestHalfADumpDoesNotLookWhole(t *testing.T) {
+	f := newFixture(t)
+	f.fill(t, 900)
+	w := &pieces{ResponseRecorder: httptest.NewRecorder(), failAfter: 1}
+	require.PanicsWithError(t, http.ErrAbortHandler.Error(), func() { f.mux.ServeHTTP(w, get(t.Context(), "/memstore/data")) })
+	require.Zero(t, testutil.ToFloat64(f.metrics.panics))
+	require.Equal(t, http.StatusOK, f.do(get(t.Context(), "/memstore/data")).Code, "the one place was given back")
 }
 
 func TestOrigins(t *testing.T) {
