@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,6 +78,8 @@ func TestAllServersAnswer(t *testing.T) {
 		{i.HTTP, "/nothing", http.StatusNotFound, ""},
 		{i.HTTP, "/api/v1/query?query=queue_length", http.StatusOK, `"42"]}]}}`},
 		{i.HTTP, "/keda/api/v1/query?query=queue_length", http.StatusOK, `{"metric":{},"value":[`},
+		{i.HTTP, "/api/v1/query?query=vector(7)" + strings.Repeat("%20", 16<<10), http.StatusOK, `"7"`},
+		{i.HTTP, "/api/v1/query?query=vector(7)" + strings.Repeat("%20", 64<<10), http.StatusRequestHeaderFieldsTooLarge, ""},
 		{i.HTTP, "/api/v1/status/buildinfo", http.StatusOK, `"version":"3.`},
 		{i.HTTP, "/info", http.StatusOK, `"retentionSeconds": "120"`},
 		{i.HTTP, "/memstore/names", http.StatusOK, `"queue_length"`},
@@ -89,8 +92,8 @@ func TestAllServersAnswer(t *testing.T) {
 		{i.Telemetry, "/reset", http.StatusNotFound, ""},
 	} {
 		code, body := get(t, tc.address, tc.path)
-		require.Equal(t, tc.code, code, tc.path)
-		require.Contains(t, body, tc.body, tc.path)
+		require.Equal(t, tc.code, code, "%.80s", tc.path)
+		require.Contains(t, body, tc.body, "%.80s", tc.path)
 	}
 
 	for server, address := range map[string]net.Addr{"otlp-grpc": i.OTLPGRPC, "keda-grpc": i.KEDAGRPC, "http": i.HTTP, "telemetry": i.Telemetry} {
