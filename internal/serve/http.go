@@ -15,11 +15,9 @@ func newHTTPServer(handler http.Handler, logger *slog.Logger, answer time.Durati
 		Handler: handler,
 		// A peer that sends half a request holds a connection for this long.
 		ReadHeaderTimeout: 5 * time.Second,
-		// Go cancels a request that is still being answered when its time to be read
-		// is up, so both have the answer's time added.
-		ReadTimeout:  10*time.Second + answer,
-		WriteTimeout: 30*time.Second + answer,
-		IdleTimeout:  2 * time.Minute, // above a scrape interval, so that Prometheus keeps its connection
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30*time.Second + answer, // it runs from the request on
+		IdleTimeout:       2 * time.Minute,         // above a scrape interval, so that Prometheus keeps its connection
 		// KEDA sends its query in the URL, and 16 KiB grow threefold by escaping.
 		MaxHeaderBytes: 64 << 10,
 		ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
