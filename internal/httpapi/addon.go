@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,11 +37,9 @@ const dumpTimeout = 30 * time.Second
 func (a *API) addOn(name string, timeout time.Duration, turns *gate, serve func(*output, *request) error) http.Handler {
 	return a.guard(name, func(out *output, r *http.Request) {
 		r.Body = http.MaxBytesReader(out.w, r.Body, a.opts.MaxBody)
-		ctx, done, err := a.turn(r, timeout, turns)
-		if err == nil {
-			defer done()
-			err = serve(out, &request{Request: r, ctx: ctx})
-		}
+		err := a.inTurn(r, timeout, turns, func(ctx context.Context) error {
+			return serve(out, &request{Request: r, ctx: ctx})
+		})
 		switch {
 		case err == nil:
 			out.finish()

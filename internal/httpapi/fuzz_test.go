@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -79,5 +80,23 @@ func FuzzMoment(f *testing.F) {
 			require.Less(t, now.Sub(exact), 1500*time.Millisecond)
 			require.False(t, exact.After(now))
 		}
+	})
+}
+
+// FuzzAddOnQuery: whatever the body, the answer is an operation's.
+func FuzzAddOnQuery(f *testing.F) {
+	for _, seed := range []string{`{"query":"running","operationOverTime":"rate"}`, `{"query":"sum(running{pod=a})"}`, `{"query":7}`, "[]", "", "{", "\xff", `{"query":"rate(errors_total[1m])"}`} {
+		f.Add([]byte(seed))
+	}
+	fix := newFixture(f, func(o *Options) { o.Timeout = 5 * time.Second })
+	fix.load(f, pods)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		w := fix.do(httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/memstore/query", bytes.NewReader(body)))
+		var got operation
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got), "%s", w.Body)
+		require.Equal(t, "query", got.Operation)
+		require.Equal(t, w.Code == http.StatusOK, got.OK)
+		require.Equal(t, got.OK, got.Error == "")
+		require.Contains(t, []int{200, 400, 500}, w.Code)
 	})
 }

@@ -69,29 +69,26 @@ func (a *API) evaluate(e endpoint, w http.ResponseWriter, r *http.Request, sum b
 	if err != nil {
 		return answer{}, err
 	}
-	ctx, done, err := a.turn(r, timeout, a.queries)
-	if err != nil {
-		return answer{}, err
-	}
-	defer done() // before the answer is written: a slow reader takes nobody's turn
-	return e.answer(&request{Request: r, ctx: ctx, form: r.Form, sum: sum})
+	// The answer is written after the turn: a slow reader takes nobody's.
+	var result answer
+	err = a.inTurn(r, timeout, a.queries, func(ctx context.Context) (err error) {
+		result, err = e.answer(&request{Request: r, ctx: ctx, form: r.Form, sum: sum})
+		return err
+	})
+	return result, err
 }
 
-// turn waits for one, under a context that ends with the client, the timeout or
-// the API.
-func (a *API) turn(r *http.Request, timeout time.Duration, turns *gate) (_ context.Context, done func(), err error) {
+// inTurn waits for a turn and calls f, under a context that ends with the
+// client, the timeout or the API.
+func (a *API) inTurn(r *http.Request, timeout time.Duration, turns *gate, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
-	detach := context.AfterFunc(a.stopping, cancel)
+	defer cancel()
+	defer context.AfterFunc(a.stopping, cancel)()
 	if err := turns.enter(ctx); err != nil {
-		detach()
-		cancel()
-		return nil, nil, err
+		return err
 	}
-	return ctx, func() {
-		turns.leave()
-		detach()
-		cancel()
-	}, nil
+	defer turns.leave()
+	return f(ctx)
 }
 
 // blame tells a client whose request we cancelled that it was not the client.

@@ -105,6 +105,30 @@ func TestTurns(t *testing.T) {
 	})
 }
 
+// asking is a peer that asks something else before it takes an answer.
+type asking struct {
+	*httptest.ResponseRecorder
+	ask func()
+}
+
+func (a asking) Write(b []byte) (int, error) {
+	a.ask()
+	return a.ResponseRecorder.Write(b)
+}
+
+func TestSlowReadersTakeNobodysTurn(t *testing.T) {
+	f := newFixture(t, func(o *Options) { o.Concurrency, o.Timeout = 1, time.Second })
+	f.load(t, pods)
+	for _, path := range []string{query1, "/api/v1/series?match[]=running", "/memstore/data", "/memstore/names"} {
+		asked := 0
+		f.mux.ServeHTTP(asking{httptest.NewRecorder(), func() {
+			asked++
+			require.Equal(t, http.StatusOK, f.do(get(t.Context(), query1)).Code, path)
+		}}, get(t.Context(), path))
+		require.Equal(t, 1, asked)
+	}
+}
+
 func TestTooManySamples(t *testing.T) {
 	f := newFixture(t) // 1000 at a time
 	f.load(t, pods)
