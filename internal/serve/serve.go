@@ -94,13 +94,15 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 
 	state := newState()
 	calls := selfmetrics.NewGRPC(registry, logger)
+	api := newAPI(cfg, samples, queries, listeners.addresses(), logger, registry)
 	s := &servers{
 		state:     state,
 		scaler:    answers,
 		otlp:      newOTLPServer(cfg, calls, receiver),
 		keda:      newKEDAServer(cfg, calls, answers, state),
-		http:      newHTTPServer(indexHandler(listeners.addresses()), logger),
-		telemetry: newHTTPServer(telemetryHandler(registry, state, cfg.Profiling), logger),
+		api:       api,
+		http:      newHTTPServer(httpHandler(api, listeners.addresses()), logger, cfg.QueryTimeout),
+		telemetry: newHTTPServer(telemetryHandler(registry, state, cfg.Profiling), logger, 0),
 	}
 
 	group, ctx := errgroup.WithContext(ctx)

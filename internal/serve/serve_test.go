@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,7 +74,15 @@ func TestAllServersAnswer(t *testing.T) {
 		body    string
 	}{
 		{i.HTTP, "/", http.StatusOK, i.KEDAGRPC.String()},
-		{i.HTTP, "/api/v1/query", http.StatusNotFound, ""},
+		{i.HTTP, "/", http.StatusOK, "/keda/api/v1/"},
+		{i.HTTP, "/nothing", http.StatusNotFound, ""},
+		{i.HTTP, "/api/v1/query?query=queue_length", http.StatusOK, `"42"]}]}}`},
+		{i.HTTP, "/keda/api/v1/query?query=queue_length", http.StatusOK, `{"metric":{},"value":[`},
+		{i.HTTP, "/api/v1/query?query=vector(7)" + strings.Repeat("%20", 16<<10), http.StatusOK, `"7"`},
+		{i.HTTP, "/api/v1/query?query=vector(7)" + strings.Repeat("%20", 64<<10), http.StatusRequestHeaderFieldsTooLarge, ""},
+		{i.HTTP, "/api/v1/status/buildinfo", http.StatusOK, `"version":"3.`},
+		{i.HTTP, "/info", http.StatusOK, `"retentionSeconds": "120"`},
+		{i.HTTP, "/memstore/names", http.StatusOK, `"queue_length"`},
 		{i.Telemetry, "/healthz", http.StatusOK, "ok"},
 		{i.Telemetry, "/readyz", http.StatusOK, "ok"},
 		{i.Telemetry, "/metrics", http.StatusOK, `keda_otel_scaler_grpc_requests_total{code="OK",method="/externalscaler.ExternalScaler/GetMetrics",server="keda"} 1`},
@@ -84,8 +93,8 @@ func TestAllServersAnswer(t *testing.T) {
 		{i.Telemetry, "/debug/pprof/heap", http.StatusNotFound, ""},
 	} {
 		code, body := get(t, tc.address, tc.path)
-		require.Equal(t, tc.code, code, tc.path)
-		require.Contains(t, body, tc.body, tc.path)
+		require.Equal(t, tc.code, code, "%.80s", tc.path)
+		require.Contains(t, body, tc.body, "%.80s", tc.path)
 	}
 
 	for server, address := range map[string]net.Addr{"otlp-grpc": i.OTLPGRPC, "keda-grpc": i.KEDAGRPC, "http": i.HTTP, "telemetry": i.Telemetry} {

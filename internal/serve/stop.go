@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/httpapi"
 	"github.com/keda-otel-scaler/keda-otel-scaler/scaler"
 )
 
@@ -18,6 +19,7 @@ type servers struct {
 	scaler    *scaler.Server
 	otlp      *grpc.Server
 	keda      *grpc.Server
+	api       *httpapi.API
 	http      *http.Server
 	telemetry *http.Server
 }
@@ -36,7 +38,14 @@ func (s *servers) stop(timeout time.Duration, logger *slog.Logger) {
 	var all sync.WaitGroup
 	all.Go(func() { stopGRPC(working, "keda-grpc", s.keda, logger) })
 	all.Go(func() { stopGRPC(working, "otlp-grpc", s.otlp, logger) })
-	all.Go(func() { stopHTTP(working, "http", s.http, logger) })
+	all.Go(func() {
+		stopHTTP(working, "http", s.http, logger)
+		joining, cancel := context.WithDeadline(context.Background(), end.Add(-timeout/20))
+		defer cancel()
+		if err := s.api.Stop(joining); err != nil { // what was cut off may still be evaluating
+			logger.Warn("leaving a query that does not stop", "error", err)
+		}
+	})
 	all.Wait()
 
 	last, cancel := context.WithDeadline(context.Background(), end)
