@@ -110,8 +110,9 @@ func listed(ctx context.Context, client inspectv1.InspectServiceClient) (*inspec
 		if err != nil {
 			return nil, err
 		}
-		page.ScaledObjects = append(all.ScaledObjects, page.GetScaledObjects()...)
-		if all = page; all.GetNextPageToken() == "" || len(all.GetScaledObjects()) >= maxListed {
+		all.ScaledObjects = append(all.ScaledObjects, page.GetScaledObjects()...)
+		all.NextPageToken, all.Total, all.At = page.GetNextPageToken(), page.GetTotal(), page.GetAt()
+		if all.GetNextPageToken() == "" || len(all.GetScaledObjects()) >= maxListed {
 			return all, nil
 		}
 	}

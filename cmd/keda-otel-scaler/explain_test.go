@@ -104,7 +104,7 @@ func cannedServer(t *testing.T) {
 						Evaluated: query, Verdict: "inactive: 0 is not above the activation target 1; nothing has ever matched",
 						Now: &inspectv1.Answer{Cause: "never_seen", Value: some(0.0), Reported: some(1.0), DesiredReplicas: some(int32(2))},
 						Selectors: []*inspectv1.Selector{{Text: `vllm:num_requests_running{namespace="default"}`,
-							Misses: []*inspectv1.Miss{{Advice: `no series has namespace="default"; there is "defualt"`}}}},
+							Misses: []*inspectv1.Miss{{Advice: `no series has namespace="default"; there is "default-eu"`}}}},
 						SelectorsTotal: 1,
 					},
 					{
