@@ -202,6 +202,23 @@ func (s *Server) situation(ctx context.Context, q *question, now time.Time) situ
 	}
 }
 
+// Missing tells why a query that has no result now must not be read as zero, by
+// the rules for a trigger with nothing but a query, of which nothing is
+// remembered; nil if it may. It is for KEDA's prometheus trigger, which reads
+// every empty result so.
+func (s *Server) Missing(ctx context.Context, text string) error {
+	plan, err := s.opts.Queries.Compile(text, query.LastOne)
+	if err != nil {
+		return err
+	}
+	q := &question{trigger: &trigger{missing: s.opts.Missing}, plan: plan}
+	situation := s.situation(ctx, q, s.opts.Now())
+	if situation.err == nil {
+		return fmt.Errorf("%w: the result was empty, and is %v a moment later", ErrHeld, situation.value)
+	}
+	return decide(situation).err
+}
+
 func (s *Server) logChange(q *question, was, is cause, a answer) {
 	attrs := []any{"scaledobject", q.object, "cause", string(is), "before", string(was)}
 	if a.err != nil {

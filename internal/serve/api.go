@@ -25,7 +25,7 @@ import (
 // module v0.316.0 is its release 3.16.0.
 const prometheusVersion = "3.16.0"
 
-func newAPI(cfg config.Config, samples *store.Store, queries *query.Engine, a Addresses, logger *slog.Logger, registry *prometheus.Registry) *httpapi.API {
+func newAPI(cfg config.Config, samples *store.Store, queries *query.Engine, answers *scaler.Server, a Addresses, logger *slog.Logger, registry *prometheus.Registry) *httpapi.API {
 	engine, parser := queries.PromQL()
 	build := selfmetrics.ReadBuild()
 	return httpapi.New(httpapi.Options{
@@ -33,6 +33,7 @@ func newAPI(cfg config.Config, samples *store.Store, queries *query.Engine, a Ad
 		Engine:       engine,
 		Parser:       parser,
 		AddOn:        addOn(queries),
+		Missing:      answers.Missing,
 		Timeout:      cfg.QueryTimeout,
 		Concurrency:  cfg.QueryMaxConcurrency,
 		SumSelectors: cfg.HTTPSumSelectors,
