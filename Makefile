@@ -5,11 +5,11 @@ FUZZTIME      ?= 20s
 BENCH         ?= .
 LINT_VERSION  := v2.15.0
 LINT          := $(CURDIR)/.cache/bin/golangci-lint-$(LINT_VERSION)/golangci-lint
-MODULES       := $(patsubst %/go.mod,%,$(wildcard go.mod demo/go.mod test/*/go.mod))
+MODULES       := $(patsubst %/go.mod,%,$(wildcard go.mod demo/go.mod proto/generate/go.mod test/*/go.mod))
 MODULES       := $(patsubst go.mod,.,$(MODULES))
 
 .DEFAULT_GOAL := build
-.PHONY: demo test lint build promql e2e bench bench-servers fuzz fmt
+.PHONY: demo test lint build generate promql e2e bench bench-servers fuzz fmt
 
 # Show the product at work: a fleet of model servers, scaled before your eyes.
 demo:
@@ -27,6 +27,10 @@ lint: $(LINT)
 # One static file that needs nothing of the system it runs on.
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/keda-otel-scaler ./cmd/keda-otel-scaler
+
+# Go out of proto/*.proto, with the plugins of the versions in go.mod.
+generate:
+	cd proto/generate && $(GO) run . ..
 
 # Prometheus' own acceptance scripts, and some of ours, on our store.
 promql:

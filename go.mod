@@ -3,6 +3,7 @@ module github.com/keda-otel-scaler/keda-otel-scaler
 go 1.26.7
 
 require (
+	connectrpc.com/connect v1.21.1
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/kedacore/keda/v2 v2.21.0
 	github.com/klauspost/compress v1.20.3

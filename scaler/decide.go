@@ -45,7 +45,8 @@ type memory struct {
 // situation is all that a decision depends on.
 type situation struct {
 	trigger *trigger
-	at      time.Time // of the evaluation
+	plan    *query.Plan // only its text is looked at
+	at      time.Time   // of the evaluation
 	value   float64
 	err     error // of the evaluation
 	warming bool  // the process has started less than the warm-up ago

@@ -39,6 +39,7 @@ type Server struct {
 	opts     Options
 	started  time.Time
 	triggers *lru.Cache[triggerKey, *state]
+	objects  objects // the same triggers, by their ScaledObjects
 	metrics  *metrics
 	slots    chan struct{} // one taken for each open stream
 
@@ -57,18 +58,19 @@ func New(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	triggers, err := lru.New[triggerKey, *state](maxTriggers)
-	if err != nil {
+	s := &Server{
+		opts:    o,
+		started: o.Now(),
+		objects: newObjects(),
+		metrics: newMetrics(o.Registerer),
+		slots:   make(chan struct{}, o.MaxStreams),
+		stopped: make(chan struct{}),
+	}
+	var err error
+	if s.triggers, err = lru.NewWithEvict(maxTriggers, s.objects.evictedLocked); err != nil {
 		return nil, fmt.Errorf("memory of %d triggers: %w", maxTriggers, err)
 	}
-	return &Server{
-		opts:     o,
-		started:  o.Now(),
-		triggers: triggers,
-		metrics:  newMetrics(o.Registerer),
-		slots:    make(chan struct{}, o.MaxStreams),
-		stopped:  make(chan struct{}),
-	}, nil
+	return s, nil
 }
 
 // Register puts the service on a gRPC server.
@@ -81,7 +83,7 @@ func (s *Server) Stop() { s.stopOnce.Do(func() { close(s.stopped) }) }
 // GetMetricSpec answers from the metadata alone: an error here fails all
 // triggers of the ScaledObject, so it must mean that the metadata is wrong.
 func (s *Server) GetMetricSpec(_ context.Context, ref *pb.ScaledObjectRef) (*pb.GetMetricSpecResponse, error) {
-	q, err := s.lookup(ref)
+	q, err := s.lookup(ref, rpcSpec)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +92,7 @@ func (s *Server) GetMetricSpec(_ context.Context, ref *pb.ScaledObjectRef) (*pb.
 
 // GetMetrics answers with exactly one value, under the name that was asked for.
 func (s *Server) GetMetrics(ctx context.Context, req *pb.GetMetricsRequest) (*pb.GetMetricsResponse, error) {
-	q, err := s.lookup(req.GetScaledObjectRef())
+	q, err := s.lookup(req.GetScaledObjectRef(), rpcMetrics)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +112,7 @@ func (s *Server) GetMetrics(ctx context.Context, req *pb.GetMetricsRequest) (*pb
 
 // IsActive tells whether the value is above the activation target.
 func (s *Server) IsActive(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.IsActiveResponse, error) {
-	q, err := s.lookup(ref)
+	q, err := s.lookup(ref, rpcActive)
 	if err != nil {
 		return nil, err
 	}
@@ -129,52 +131,66 @@ type question struct {
 	state   *state
 }
 
-// lookup understands the metadata and finds what is remembered of the trigger.
-func (s *Server) lookup(ref *pb.ScaledObjectRef) (*question, error) {
+// lookup understands the metadata, finds what is remembered of the trigger, and
+// notes who asks.
+func (s *Server) lookup(ref *pb.ScaledObjectRef, by rpc) (*question, error) {
 	if ref == nil {
 		return nil, status.Error(codes.InvalidArgument, "the request has no ScaledObjectRef")
 	}
-	q := &question{object: ref.GetNamespace() + "/" + ref.GetName()}
+	object := Object{Namespace: ref.GetNamespace(), Name: ref.GetName()}
+	q := &question{object: object.String()}
 	var err error
 	if q.trigger, err = parseTrigger(ref.GetScalerMetadata(), s.opts.Missing); err != nil {
-		return nil, q.status(err)
+		return nil, s.refuse(object, q, err)
 	}
 	if q.plan, err = s.opts.Queries.Compile(q.trigger.query, q.trigger.over); err != nil {
-		return nil, q.status(fmt.Errorf("%w: %s: %w", ErrTrigger, keyQuery, err))
+		return nil, s.refuse(object, q, fmt.Errorf("%w: %s: %w", ErrTrigger, keyQuery, err))
 	}
 	key := triggerKey{
-		namespace: ref.GetNamespace(), name: ref.GetName(),
-		query: q.trigger.query, over: q.trigger.over, activation: q.trigger.activation,
+		Object: object, query: q.trigger.query, over: q.trigger.over, activation: q.trigger.activation,
 	}
 	st, ok := s.triggers.Get(key)
 	if !ok {
-		st = &state{}
-		if prev, raced, _ := s.triggers.PeekOrAdd(key, st); raced {
-			st = prev
-		} else if len(q.trigger.unknown) > 0 {
+		st, ok = s.remember(key, q.trigger)
+		if !ok && len(q.trigger.unknown) > 0 {
 			s.opts.Logger.Warn("trigger has metadata that nothing reads", "scaledobject", q.object, "keys", q.trigger.unknown)
 		}
+	}
+	if st.asks(by, s.opts.Now(), q.trigger) {
+		s.objects.changed(object)
 	}
 	q.state = st
 	return q, nil
 }
 
+func (s *Server) refuse(object Object, q *question, err error) error {
+	s.objects.refused.Add(object, Refusal{At: s.opts.Now(), Text: brief(err.Error())})
+	s.objects.changed(object)
+	return q.status(err)
+}
+
 // ask evaluates the query and decides.
 func (s *Server) ask(ctx context.Context, q *question) answer {
 	now := s.opts.Now()
-	v, err := q.plan.Eval(ctx, now)
+	situation := s.situation(ctx, q, now)
 	if ctx.Err() != nil {
 		// The caller is gone; what the engine says then tells nothing about the data.
 		return answer{err: context.Cause(ctx)}
 	}
-	a := q.state.decide(s.situation(ctx, q, now, v, err), func(was, is cause, a answer) { s.logChange(q, was, is, a) })
+	a := q.state.decide(situation, func(was, is cause, a answer) {
+		s.logChange(q, was, is, a)
+		s.objects.changed(q.state.key.Object)
+	})
 	s.metrics.answers[a.cause].Inc()
 	return a
 }
 
-func (s *Server) situation(ctx context.Context, q *question, now time.Time, v float64, err error) situation {
+// situation evaluates the query.
+func (s *Server) situation(ctx context.Context, q *question, now time.Time) situation {
+	v, err := q.plan.Eval(ctx, now)
 	return situation{
 		trigger: q.trigger,
+		plan:    q.plan,
 		at:      now,
 		value:   v,
 		err:     err,
@@ -195,13 +211,12 @@ func (s *Server) Missing(ctx context.Context, text string) error {
 	if err != nil {
 		return err
 	}
-	now := s.opts.Now()
-	v, err := plan.Eval(ctx, now)
-	if err == nil {
-		return fmt.Errorf("%w: the result was empty, and is %v a moment later", ErrHeld, v)
-	}
 	q := &question{trigger: &trigger{missing: s.opts.Missing}, plan: plan}
-	return decide(s.situation(ctx, q, now, v, err)).err
+	situation := s.situation(ctx, q, s.opts.Now())
+	if situation.err == nil {
+		return fmt.Errorf("%w: the result was empty, and is %v a moment later", ErrHeld, situation.value)
+	}
+	return decide(situation).err
 }
 
 func (s *Server) logChange(q *question, was, is cause, a answer) {

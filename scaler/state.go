@@ -10,10 +10,10 @@ import (
 
 // triggerKey is what makes a trigger's past decisions count for it.
 type triggerKey struct {
-	namespace, name string
-	query           string
-	over            query.OverTime
-	activation      float64
+	Object
+	query      string
+	over       query.OverTime
+	activation float64
 }
 
 // verdict is whether a value makes a trigger active, or that nothing is known.
@@ -34,6 +34,11 @@ func verdictOf(active bool) int32 {
 
 // state is what is remembered of a trigger.
 type state struct {
+	key     triggerKey
+	trigger atomic.Pointer[trigger] // as KEDA sent it last
+	asked   [rpcs]asked
+	streams atomic.Int32 // open
+
 	// decided is known if the last decision went by a value. The same value's
 	// would change nothing then.
 	decided verdict
@@ -43,6 +48,8 @@ type state struct {
 	memory memory
 	active bool // as logged last
 	cause  cause
+	told   answer // the newest, its error as in history
+	history
 }
 
 // decide decides, remembers, and reports when the trigger's state has changed.
@@ -65,6 +72,10 @@ func (st *state) decide(s situation, changed func(was, is cause, a answer)) answ
 	st.cause = a.cause
 	if a.err == nil {
 		st.active = a.active
+	}
+	st.told = a
+	if differs || a.err != nil {
+		st.noteLocked(s, was, a, differs)
 	}
 	if a.cause == causeValue {
 		st.decided.set(a.active)

@@ -14,14 +14,14 @@ import (
 // arrives. While the state can't be told the last one stands. Pushes that change
 // nothing don't get here: see shown.
 func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse]) error {
-	q, err := s.lookup(ref)
+	q, err := s.lookup(ref, rpcStreamActive)
 	if err != nil {
 		return err
 	}
-	if err := s.enter(); err != nil {
+	if err := s.enter(q); err != nil {
 		return err
 	}
-	defer s.leave()
+	defer s.leave(q)
 	shown := &shown{activation: q.trigger.activation, decided: &q.state.decided}
 	w, err := q.plan.Watch(shown)
 	if err != nil {
@@ -77,14 +77,14 @@ func (s *Server) activity(ctx context.Context, q *question) bool {
 // StreamMetricSpec sends the specs once: they follow from the metadata, and
 // KEDA opens a new stream when those change.
 func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.GetMetricSpecResponse]) error {
-	q, err := s.lookup(ref)
+	q, err := s.lookup(ref, rpcStreamSpec)
 	if err != nil {
 		return err
 	}
-	if err := s.enter(); err != nil {
+	if err := s.enter(q); err != nil {
 		return err
 	}
-	defer s.leave()
+	defer s.leave(q)
 	if err := stream.Send(q.spec()); err != nil {
 		return err
 	}
@@ -97,17 +97,19 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 }
 
 // enter takes one of the slots for streams.
-func (s *Server) enter() error {
+func (s *Server) enter(q *question) error {
 	select {
 	case s.slots <- struct{}{}:
 		s.metrics.streams.Inc()
+		q.state.streams.Add(1)
 		return nil
 	default:
 		return status.Error(codes.ResourceExhausted, fmt.Sprintf("%d streams are open, which is the most (--max-streams)", cap(s.slots)))
 	}
 }
 
-func (s *Server) leave() {
+func (s *Server) leave(q *question) {
+	q.state.streams.Add(-1)
 	s.metrics.streams.Dec()
 	<-s.slots
 }

@@ -45,7 +45,7 @@ type trigger struct {
 	clampMin   *float64
 	clampMax   *float64
 	missing    Missing
-	unknown    []string // keys that nobody reads, sorted
+	unknown    []string // keys that nobody reads, sorted; the first few
 }
 
 func faultf(key, value, format string, args ...any) error {
@@ -146,7 +146,9 @@ func checkKeys(md map[string]string) (unknown []string, err error) {
 				return nil, fmt.Errorf("%w: %s is not read; write %s: %q", ErrTrigger, key, known, md[key])
 			}
 		}
-		unknown = append(unknown, key)
+		if len(unknown) < maxUnread {
+			unknown = append(unknown, brief(key))
+		}
 	}
 	return unknown, nil
 }

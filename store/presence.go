@@ -26,20 +26,29 @@ func (s *Store) Presence(ctx context.Context, ms ...*labels.Matcher) (Presence, 
 	var p Presence
 	now, lookback := s.now(), s.opts.Lookback.Milliseconds()
 	for _, ser := range found {
-		ser.mu.Lock()
-		if ser.ring.len() > 0 {
-			last := ser.ring.last()
-			switch {
-			case last.stale():
-				p.Ended++
-			case ser.overAtLocked(lookback) <= now || last.t <= now-lookback:
-				p.Gone++
-				p.GoneAt = max(p.GoneAt, last.t)
-			default:
-				p.Live++
-			}
-		}
-		ser.mu.Unlock()
+		p.count(ser, now, lookback)
 	}
 	return p, nil
+}
+
+// count adds a series, and tells how it stands; ok is false if it has no sample.
+func (p *Presence) count(ser *Series, now, lookback int64) (state State, ok bool) {
+	ser.mu.Lock()
+	defer ser.mu.Unlock()
+	if ser.ring.len() == 0 {
+		return 0, false
+	}
+	last := ser.ring.last()
+	switch {
+	case last.stale():
+		p.Ended++
+		return Ended, true
+	case ser.overAtLocked(lookback) <= now || last.t <= now-lookback:
+		p.Gone++
+		p.GoneAt = max(p.GoneAt, last.t)
+		return Gone, true
+	default:
+		p.Live++
+		return Live, true
+	}
 }

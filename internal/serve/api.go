@@ -14,6 +14,7 @@ import (
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/httpapi"
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/inspect"
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/selfmetrics"
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 	"github.com/keda-otel-scaler/keda-otel-scaler/scaler"
@@ -79,10 +80,11 @@ func portOf(address net.Addr) string {
 	return port
 }
 
-// httpHandler serves the page at the root and the API.
-func httpHandler(api *httpapi.API, a Addresses) http.Handler {
+// httpHandler serves the page at the root and the APIs.
+func httpHandler(api *httpapi.API, answers *scaler.Server, queries *query.Engine, a Addresses) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", indexHandler(a))
 	api.Register(mux)
+	mux.Handle(inspect.New(answers, queries.Metrics))
 	return mux
 }

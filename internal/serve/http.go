@@ -12,8 +12,13 @@ import (
 
 // newHTTPServer serves handler, which may take so long for an answer.
 func newHTTPServer(handler http.Handler, logger *slog.Logger, answer time.Duration) *http.Server {
+	// HTTP/2 without TLS is what gRPC clients of the inspect API speak.
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler: handler,
+		Handler:   handler,
+		Protocols: protocols,
 		// A peer that sends half a request holds a connection for this long.
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,

@@ -21,8 +21,10 @@ Prometheus' API       /api/v1/query, query_range, series, labels, label/<name>/v
 for KEDA's            /keda/api/v1/...: the same, but an instant query that is a bare
 prometheus trigger    selector is answered with its sum
 otel-add-on's API     /info, /memstore/names, /memstore/data, POST /memstore/query
+why did it scale?     /keda_otel_scaler.inspect.v1.InspectService/..., gRPC and JSON
 
-keda-otel-scaler query 'sum(vllm:num_requests_running)' asks it from a command line.
+keda-otel-scaler query 'sum(vllm:num_requests_running)' asks it from a command line,
+keda-otel-scaler explain tells why a ScaledObject was, or was not, scaled.
 `
 
 // indexHandler serves one page that says what lives where.

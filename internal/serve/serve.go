@@ -101,7 +101,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 		otlp:      newOTLPServer(cfg, calls, receiver),
 		keda:      newKEDAServer(cfg, calls, answers, state),
 		api:       api,
-		http:      newHTTPServer(httpHandler(api, listeners.addresses()), logger, cfg.QueryTimeout),
+		http:      newHTTPServer(httpHandler(api, answers, queries, listeners.addresses()), logger, cfg.QueryTimeout),
 		telemetry: newHTTPServer(telemetryHandler(registry, state, cfg.Profiling), logger, 0),
 	}
 

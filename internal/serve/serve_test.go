@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -13,10 +14,13 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
+
+	inspectv1 "github.com/keda-otel-scaler/keda-otel-scaler/proto/inspect/v1"
 )
 
 // push is a request with one gauge of the given value, taken now.
@@ -179,4 +183,47 @@ func TestBadPolicy(t *testing.T) {
 	cfg := testConfig(t, "--on-missing=zero")
 	cfg.OnMissing = "guess"
 	require.ErrorContains(t, Run(t.Context(), cfg, newLogBuffer().logger()), "--on-missing=zero: ")
+}
+
+// TestInspect: over gRPC without TLS, over JSON, and with a watch that outlasts
+// the server's deadlines for short answers and ends with it.
+func TestInspect(t *testing.T) {
+	i := start(t, "--warm-up=0")
+	ctx, cancel := context.WithTimeout(t.Context(), generous)
+	defer cancel()
+	_, err := pb.NewExternalScalerClient(dialGRPC(t, i.KEDAGRPC)).IsActive(ctx, object())
+	require.NoError(t, err)
+
+	conn := dialGRPC(t, i.HTTP) // the client that KEDA's own kind uses
+	watch, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, inspectv1.InspectServiceWatchScaledObjectProcedure)
+	require.NoError(t, err)
+	require.NoError(t, watch.SendMsg(&inspectv1.WatchScaledObjectRequest{Namespace: "default", Name: "model"}))
+	require.NoError(t, watch.CloseSend())
+	receive := func() *inspectv1.Trigger {
+		var m inspectv1.WatchScaledObjectResponse
+		require.NoError(t, watch.RecvMsg(&m))
+		require.Len(t, m.GetScaledObject().GetTriggers(), 1)
+		return m.GetScaledObject().GetTriggers()[0]
+	}
+	require.Equal(t, "never_seen", receive().GetNow().GetCause())
+	_, err = pmetricotlp.NewGRPCClient(dialGRPC(t, i.OTLPGRPC)).Export(ctx, push("queue_length", 42))
+	require.NoError(t, err)
+	require.Equal(t, "active: 42 of target 5 a replica -> 9 replicas", receive().GetVerdict())
+
+	var list inspectv1.ListScaledObjectsResponse
+	require.NoError(t, conn.Invoke(ctx, inspectv1.InspectServiceListScaledObjectsProcedure, &inspectv1.ListScaledObjectsRequest{}, &list))
+	require.Len(t, list.GetScaledObjects(), 1)
+	response, err := http.Post("http://"+i.HTTP.String()+inspectv1.InspectServiceListMetricsProcedure, "application/json", strings.NewReader("{}"))
+	require.NoError(t, err)
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	http.DefaultClient.CloseIdleConnections()
+	require.Contains(t, string(body), "queue_length")
+
+	took, err := i.wait(t)
+	require.NoError(t, err)
+	require.Less(t, took, 3*time.Second, "watches end by themselves")
+	require.ErrorIs(t, watch.RecvMsg(&inspectv1.WatchScaledObjectResponse{}), io.EOF)
+	require.NotContains(t, i.log.String(), "cutting off")
 }

@@ -1,0 +1,222 @@
+package query
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
+)
+
+// maxExplained bounds the selectors of a query that are explained.
+const maxExplained = 16
+
+// Explanation is what a query's result is made of.
+type Explanation struct {
+	Selectors []Selection // the first 16
+	Total     int         // selectors that the query has
+}
+
+// Selection is a selector and what it matches now.
+type Selection struct {
+	Selector          string
+	Live, Ended, Gone int
+	Series            []Series // the first, as many as were asked for
+	Misses            []Miss   // why there are none
+}
+
+// State is how a series stands.
+type State = store.State
+
+// How a series stands: it was pushed and is not over, it was ended by its
+// sender's staleness marker, or it fell silent.
+const (
+	SeriesLive  = store.Live
+	SeriesEnded = store.Ended
+	SeriesGone  = store.Gone
+)
+
+// Series is a series that a selector matches.
+type Series struct {
+	Labels labels.Labels
+	State  State
+	Value  float64   // its last; NaN for a native histogram
+	At     time.Time // when that was taken
+	// Histogram says that it is a native histogram.
+	Histogram bool
+}
+
+// Explain tells what the plan's result is made of: its series as they stand now,
+// at most limit for each selector, and where a selector matches none, why. It is
+// for people and takes its time.
+func (p *Plan) Explain(ctx context.Context, limit int) (*Explanation, error) {
+	e := &Explanation{Total: len(p.selectors)}
+	for _, ms := range p.selectors[:min(len(p.selectors), maxExplained)] {
+		s := Selection{Selector: selectorText(ms)}
+		pr, shown, err := p.e.opts.Store.Show(ctx, limit, ms...)
+		if err == nil && pr.Live+pr.Ended+pr.Gone == 0 {
+			s.Misses, err = p.e.misses(ctx, ms)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrEvaluation, s.Selector, err)
+		}
+		s.Live, s.Ended, s.Gone = pr.Live, pr.Ended, pr.Gone
+		for _, ser := range shown {
+			v := ser.Last.F
+			if ser.Histogram {
+				v = math.NaN()
+			}
+			s.Series = append(s.Series, Series{
+				Labels: ser.Labels, State: ser.State, Value: v, At: time.UnixMilli(ser.Last.T), Histogram: ser.Histogram,
+			})
+		}
+		e.Selectors = append(e.Selectors, s)
+	}
+	return e, nil
+}
+
+// selectorText writes a selector as a person would.
+func selectorText(ms []*labels.Matcher) string {
+	vs := &parser.VectorSelector{LabelMatchers: ms, Name: nameOf(ms)}
+	return vs.String()
+}
+
+// Metric is a metric's name with the number of its series, ended ones included.
+type Metric = store.Metric
+
+// Metrics returns the metrics that are held, by name.
+func (e *Engine) Metrics() []Metric { return e.opts.Store.Metrics() }
+
+// Miss is a matcher that leaves no series.
+type Miss struct {
+	Matcher *labels.Matcher
+	// Others is how many series the other matchers leave; or, where no single
+	// matcher is to blame, those that stand before this one.
+	Others int
+	// Near are values that the label has among those series, the nearest to what
+	// was asked for first; any at all if none is near.
+	Near    []string
+	Similar bool // Near are near
+	// Names are the labels that those series have, if none has this one.
+	Names []string
+}
+
+const (
+	maxMisses = 4 // matchers that are told about for each selector
+	maxNear   = 3 // values
+	maxNames  = 12
+)
+
+// misses finds the matchers without any one of which the selector would match.
+// If there is none, it is the first that leaves nothing of what those before it
+// leave, the metric's name being first.
+func (e *Engine) misses(ctx context.Context, ms []*labels.Matcher) (out []Miss, err error) {
+	named := func(m *labels.Matcher) bool { return m.Name == labels.MetricName }
+	ms = slices.Clone(ms)
+	slices.SortStableFunc(ms, func(a, b *labels.Matcher) int {
+		switch {
+		case named(a) == named(b):
+			return 0
+		case named(a):
+			return -1
+		}
+		return 1
+	})
+	for i, m := range ms {
+		if named(m) {
+			// That others have what the rest asks for does not make a wrong name of one
+			// that is there.
+			n, err := e.matched(ctx, m)
+			if err != nil {
+				return nil, err
+			}
+			if n > 0 {
+				continue
+			}
+		}
+		miss, err := e.miss(ctx, m, slices.Concat(ms[:i], ms[i+1:]))
+		if err != nil {
+			return nil, err
+		}
+		if miss.Others > 0 && len(out) < maxMisses {
+			out = append(out, miss)
+		}
+	}
+	for i := 0; i < len(ms) && len(out) == 0; i++ {
+		n, err := e.matched(ctx, ms[:i+1]...)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			continue
+		}
+		miss, err := e.miss(ctx, ms[i], ms[:i])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, miss)
+	}
+	return out, nil
+}
+
+func (e *Engine) matched(ctx context.Context, ms ...*labels.Matcher) (int, error) {
+	pr, err := e.opts.Store.Presence(ctx, ms...)
+	return pr.Live + pr.Ended + pr.Gone, err
+}
+
+func (e *Engine) miss(ctx context.Context, m *labels.Matcher, others []*labels.Matcher) (Miss, error) {
+	values, n, err := e.opts.Store.Values(ctx, m.Name, others...)
+	if err != nil {
+		return Miss{}, err
+	}
+	miss := Miss{Matcher: m, Others: n}
+	if len(values) > 0 {
+		miss.Near, miss.Similar = nearest(m, values)
+		return miss, nil
+	}
+	_, shown, err := e.opts.Store.Show(ctx, 1, others...)
+	if err != nil || len(shown) == 0 {
+		return miss, err
+	}
+	shown[0].Labels.Range(func(l labels.Label) {
+		if l.Name != labels.MetricName && len(miss.Names) < maxNames {
+			miss.Names = append(miss.Names, l.Name)
+		}
+	})
+	return miss, nil
+}
+
+// String says it in a sentence.
+func (m Miss) String() string {
+	quoted := func(all []string) string {
+		for i := range all {
+			all[i] = fmt.Sprintf("%q", all[i])
+		}
+		return strings.Join(all, ", ")
+	}
+	subject := fmt.Sprintf("no series has %s", m.Matcher)
+	if m.Matcher.Name == labels.MetricName && m.Matcher.Type == labels.MatchEqual {
+		subject = fmt.Sprintf("no metric is called %q", m.Matcher.Value)
+	}
+	near := quoted(slices.Clone(m.Near))
+	switch {
+	case m.Matcher.Type == labels.MatchNotEqual && m.Others > 0:
+		return fmt.Sprintf("all %d series that match the rest have %s=%q", m.Others, m.Matcher.Name, m.Matcher.Value)
+	case m.Others == 0:
+		return subject + "; nothing is held yet: has a Collector pushed?"
+	case m.Similar && len(m.Near) == 1:
+		return fmt.Sprintf("%s; there is %s", subject, near)
+	case m.Similar:
+		return fmt.Sprintf("%s; near are %s", subject, near)
+	case len(m.Near) > 0:
+		return fmt.Sprintf("%s; there is nothing like it, but for example %s", subject, near)
+	default:
+		return fmt.Sprintf("%s; the %d that match the rest have no such label, but %s", subject, m.Others, strings.Join(m.Names, ", "))
+	}
+}
