@@ -10,7 +10,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/selfmetrics"
+	"github.com/keda-otel-scaler/keda-otel-scaler/otlpreceiver"
 )
 
 func newHTTPServer(handler http.Handler, logger *slog.Logger) *http.Server {
@@ -30,18 +32,26 @@ const index = `keda-otel-scaler %s
 A KEDA external scaler that answers from the OpenTelemetry metrics pushed to it.
 
 OTLP over gRPC        %s
+OTLP over HTTP        %s%s
 KEDA external scaler  %s (gRPC, with health and reflection)
 this page             %s
 telemetry             %s/metrics
-                      %[5]s/healthz
-                      %[5]s/readyz
+                      %[7]s/healthz
+                      %[7]s/readyz
 `
 
 // indexHandler serves one page that says what lives where, and 404 otherwise.
 func indexHandler(a Addresses) http.Handler {
-	page := fmt.Sprintf(index, selfmetrics.ReadBuild().Version, a.OTLPGRPC, a.KEDAGRPC, a.HTTP, a.Telemetry)
+	page := fmt.Sprintf(index, selfmetrics.ReadBuild().Version, a.OTLPGRPC, a.OTLPHTTP, otlpreceiver.MetricsPath, a.KEDAGRPC, a.HTTP, a.Telemetry)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, page) })
+	return mux
+}
+
+// otlpHandler takes OTLP/HTTP in, at its own path and nowhere else.
+func otlpHandler(cfg config.Config, receiver *otlpreceiver.Receiver) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(otlpreceiver.MetricsPath, receiver.Handler(cfg.MaxRequestBytes))
 	return mux
 }
 

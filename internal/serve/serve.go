@@ -27,7 +27,7 @@ import (
 // Addresses are where the servers listen, with the port the kernel chose if the
 // configuration said 0.
 type Addresses struct {
-	OTLPGRPC, KEDAGRPC, HTTP, Telemetry net.Addr
+	OTLPGRPC, OTLPHTTP, KEDAGRPC, HTTP, Telemetry net.Addr
 }
 
 // Run serves until ctx is done or a part fails, stops within
@@ -98,6 +98,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 		state:     state,
 		scaler:    answers,
 		otlp:      newOTLPServer(cfg, calls, receiver),
+		otlpHTTP:  newHTTPServer(otlpHandler(cfg, receiver), logger),
 		keda:      newKEDAServer(cfg, calls, answers, state),
 		http:      newHTTPServer(indexHandler(listeners.addresses()), logger),
 		telemetry: newHTTPServer(telemetryHandler(registry, state, cfg.Profiling), logger),
@@ -108,6 +109,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 	group.Go(func() error { return samples.Run(storeCtx) })
 	group.Go(func() error { return receiver.Run(storeCtx) })
 	group.Go(serveGRPC("otlp-grpc", s.otlp, listeners.otlp))
+	group.Go(serveHTTP("otlp-http", s.otlpHTTP, listeners.otlpHTTP))
 	group.Go(serveGRPC("keda-grpc", s.keda, listeners.keda))
 	group.Go(serveHTTP("http", s.http, listeners.http))
 	group.Go(serveHTTP("telemetry", s.telemetry, listeners.telemetry))

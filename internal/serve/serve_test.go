@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/http"
@@ -88,7 +89,7 @@ func TestAllServersAnswer(t *testing.T) {
 		require.Contains(t, body, tc.body, tc.path)
 	}
 
-	for server, address := range map[string]net.Addr{"otlp-grpc": i.OTLPGRPC, "keda-grpc": i.KEDAGRPC, "http": i.HTTP, "telemetry": i.Telemetry} {
+	for server, address := range map[string]net.Addr{"otlp-grpc": i.OTLPGRPC, "otlp-http": i.OTLPHTTP, "keda-grpc": i.KEDAGRPC, "http": i.HTTP, "telemetry": i.Telemetry} {
 		require.Contains(t, i.log.String(), "msg=listening server="+server+" address="+address.String()+"\n")
 	}
 	_, err = i.wait(t)
@@ -122,14 +123,14 @@ func TestRequestAboveTheLimit(t *testing.T) {
 
 func TestAddressInUse(t *testing.T) {
 	// Addresses that were free a moment ago, and one that is not.
-	addresses := make([]string, 4)
+	addresses := make([]string, 5)
 	var taken net.Listener
 	for n := range addresses {
 		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		defer func() { _ = listener.Close() }()
 		addresses[n], taken = listener.Addr().String(), listener
-		if n < 3 {
+		if n < 4 {
 			defer func() {
 				again, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", addresses[n])
 				require.NoError(t, err, "a socket stayed open")
@@ -139,9 +140,9 @@ func TestAddressInUse(t *testing.T) {
 		}
 	}
 	cfg := testConfig(t, "--otlp-grpc-address="+addresses[0], "--keda-address="+addresses[1],
-		"--http-address="+addresses[2], "--telemetry-address="+taken.Addr().String())
+		"--http-address="+addresses[2], "--otlp-http-address="+addresses[3], "--telemetry-address="+taken.Addr().String())
 	err := Run(t.Context(), cfg, newLogBuffer().logger(), func(Addresses) { t.Error("it started") })
-	require.ErrorContains(t, err, "--telemetry-address="+addresses[3]+": listen tcp "+addresses[3]+": bind: address already in use")
+	require.ErrorContains(t, err, "--telemetry-address="+addresses[4]+": listen tcp "+addresses[4]+": bind: address already in use")
 }
 
 func TestOneServerFailsAllStop(t *testing.T) {
@@ -159,4 +160,32 @@ func TestBadPolicy(t *testing.T) {
 	cfg := testConfig(t, "--on-missing=zero")
 	cfg.OnMissing = "guess"
 	require.ErrorContains(t, Run(t.Context(), cfg, newLogBuffer().logger()), "--on-missing=zero: ")
+}
+
+// TestOTLPOverHTTP pushes as a Collector's otlphttp exporter does, and finds
+// nothing else there.
+func TestOTLPOverHTTP(t *testing.T) {
+	i := start(t, "--warm-up=0", "--max-request-bytes=1000")
+	request := push("queue_length", 42)
+	body, err := request.MarshalProto()
+	require.NoError(t, err)
+	post := func(path string, body []byte) int {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+i.OTLPHTTP.String()+path, bytes.NewReader(body))
+		require.NoError(t, err)
+		request.Header.Set("Content-Type", "application/x-protobuf")
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		response, err := client.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		return response.StatusCode
+	}
+	require.Equal(t, http.StatusOK, post("/v1/metrics", body))
+	require.Equal(t, http.StatusNotFound, post("/v1/traces", body))
+	require.Equal(t, http.StatusRequestEntityTooLarge, post("/v1/metrics", make([]byte, 1001)))
+
+	metrics, err := pb.NewExternalScalerClient(dialGRPC(t, i.KEDAGRPC)).GetMetrics(t.Context(), &pb.GetMetricsRequest{ScaledObjectRef: object()})
+	require.NoError(t, err)
+	require.InDelta(t, 42, metrics.GetMetricValues()[0].GetMetricValueFloat(), 0)
+	_, err = i.wait(t)
+	require.NoError(t, err)
 }
