@@ -44,6 +44,7 @@ func (in *batch) storeNumbers(o *origin, m *metricPart, points []point) {
 		p := &points[i]
 		var err error
 		ms := int64(p.time / 1e6) //nolint:gosec // at most 1.8e13
+		in.app.Since(p.start(m))
 		switch {
 		case p.series == nil || !p.plain:
 			err = in.slowNumber(o, m, p)
@@ -125,6 +126,7 @@ func (h *histogramPart) plain(m *metricPart) bool {
 func (in *batch) known(m *metricPart, p *point, h *histogramPart) error {
 	var first firstError
 	ms := int64(p.time / 1e6) //nolint:gosec // at most 1.8e13
+	in.app.Since(p.start(m))
 	add := in.app.AppendTo
 	if m.delta {
 		add = in.app.AddTo
@@ -185,7 +187,7 @@ func (in *batch) enter(m *metricPart, p *point) (pmetric.Metric, error) {
 	giveWay()
 	if in.entered != m {
 		in.entered = m
-		in.metric = metric{sent: string(in.bytes(m.name)), delta: m.delta}
+		in.metric = metric{sent: string(in.bytes(m.name)), delta: m.delta, counter: m.counter}
 		in.metric.name, in.problem = in.t.names.metric(in.metric.sent)
 	}
 	if in.problem != nil {
