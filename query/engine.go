@@ -92,6 +92,10 @@ func New(o Options) (*Engine, error) {
 	}, nil
 }
 
+// PromQL returns the engine that plans fall back on, for those who ask for more
+// than one number, and its parser. Every plan's text is a query to it.
+func (e *Engine) PromQL() (*promql.Engine, parser.Parser) { return e.promql, e.parser }
+
 // Compile returns the plan of a query, from the cache if it can. The errors
 // wrap ErrBadQuery and say what to write instead.
 func (e *Engine) Compile(text string, over OverTime) (*Plan, error) {

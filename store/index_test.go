@@ -97,7 +97,7 @@ func randomMatchers(rnd *rand.Rand) (ms []*labels.Matcher) {
 	return ms
 }
 
-// TestSeriesThatShareAHash goes through the table with hashes of three values,
+// TestSeriesThatShareAHash goes through the table with hashes of two values,
 // so that nearly all stand where they don't belong.
 func TestSeriesThatShareAHash(t *testing.T) {
 	for seed := range uint64(200) {
@@ -105,8 +105,17 @@ func TestSeriesThatShareAHash(t *testing.T) {
 		x := &index{names: map[string]map[string]uint32{}}
 		var st stripes
 		held := map[string]*Series{}
-		label := func(i int) labels.Labels { return labels.FromStrings("l", fmt.Sprint(i)) }
-		hash := func(i int) uint32 { return uint32(i%3) * (math.MaxUint32/2 - 100) / stripeCount * stripeCount }
+		label := func(i int) labels.Labels {
+			switch value := fmt.Sprint(i / 3); i % 3 {
+			case 0:
+				return labels.FromStrings("l", value)
+			case 1:
+				return labels.FromStrings("m", value)
+			default:
+				return labels.FromStrings("l", value, "m", value)
+			}
+		}
+		hash := func(i int) uint32 { return uint32(i%4/3) * (math.MaxUint32/2 - 100) / stripeCount * stripeCount }
 		for range 300 {
 			i := rnd.IntN(40)
 			lset := label(i)
@@ -182,6 +191,44 @@ func TestAFreedSeriesShowsNobodyElsesLabels(t *testing.T) {
 	require.True(t, set.Next())
 	require.Equal(t, "b", set.At().Labels().Get("pod"), "a is gone, and c came later")
 	require.False(t, set.Next())
+}
+
+// TestNothingIsReadOfAFreedSeries, whoever still has it in hand.
+func TestNothingIsReadOfAFreedSeries(t *testing.T) {
+	s, c := newStore(t, Options{})
+	push(t, s, series("m", "pod", "a"), 0, 1)
+	found, err := s.find(context.Background())
+	require.NoError(t, err)
+	c.at(125)
+	s.Sweep()
+	push(t, s, series("n", "pod", "b"), 125, 1)
+	_, ok := s.index.labels(found[0], &labels.ScratchBuilder{})
+	require.False(t, ok)
+	require.Empty(t, s.index.value(found[0], "pod"))
+	s.index.eachOf(found, func(p *pair) { t.Error(p.name, p.value) })
+	left, err := s.index.filter(context.Background(), found, []*labels.Matcher{labels.MustNewMatcher(labels.MatchRegexp, "pod", ".*")})
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+func TestAListOfRefsIsGoodForItsEra(t *testing.T) {
+	s, c := newStore(t, Options{})
+	push(t, s, series("m", "pod", "gone"), 0, 1)
+	c.at(125)
+	push(t, s, series("m", "pod", "a"), 125, 1)
+	s.Sweep()
+	push(t, s, series("m", "pod", "b"), 125, 1)
+	era := s.refs.now()
+	lists, _ := s.index.lists([]*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "pod", "a")})
+	s.mu.Lock()
+	s.renumberLocked()
+	s.mu.Unlock()
+	require.Equal(t, [][]ref{{2}}, lists, "nobody writes to what was read")
+	_, ok := s.refs.series(lists[0], era)
+	require.False(t, ok, "2 is another now")
+	found, err := s.find(context.Background(), labels.MustNewMatcher(labels.MatchEqual, "pod", "a"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"a"}, podsOf(s, found))
 }
 
 // TestALabelKeepsNothingElseAlive: a label's text is a part of the labels it came

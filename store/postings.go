@@ -68,6 +68,6 @@ func seek(refs []ref, r ref) int {
 	for hi < len(refs) && refs[hi] < r {
 		lo, hi = hi, 2*hi
 	}
-	at, _ := slices.BinarySearch(refs[lo:min(hi+1, len(refs))], r)
+	at, _ := slices.BinarySearch(refs[lo:min(hi, len(refs))], r)
 	return lo + at
 }

@@ -145,7 +145,7 @@ func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32, st
 		if in.hist != nil {
 			in.hist = hinted(last.hist, in.hist)
 		}
-		return outcomeOf(ahead), s.pushLocked(in, max(arrived, now), mint, limit) || evicted
+		return outcomeOf(ahead), s.pushLocked(in, now, mint, limit) || evicted
 	case in.t == last.t && ahead > 0:
 		// Both were moved to the time of their arrival; the later one is newer.
 		s.ahead = ahead

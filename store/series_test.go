@@ -347,3 +347,19 @@ func TestNaNIsAValue(t *testing.T) {
 }
 
 func last(pts []pt) pt { return pts[len(pts)-1] }
+
+// TestAClockThatWasSetBackKeepsNobodyAlive: what arrived by the clock as it was
+// before lies in the future now.
+func TestAClockThatWasSetBackKeepsNobodyAlive(t *testing.T) {
+	s, c := newStore(t, Options{Retention: 2 * time.Hour, Lookback: 2 * time.Minute})
+	for at := 0.0; at <= 20; at += 5 { // from a sender whose clock is an hour late
+		c.at(3600 + at)
+		push(t, s, m, at, 1)
+	}
+	c.at(60)
+	push(t, s, m, 60, 2)
+	c.at(74)
+	require.InDelta(t, 2, last(one(t, s, 0, 74)).V, 0)
+	c.at(75)
+	require.InDelta(t, marker, last(one(t, s, 0, 75)).V, 0, "it has missed three pushes")
+}

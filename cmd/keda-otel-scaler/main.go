@@ -26,7 +26,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.Use = "keda-otel-scaler"
 	root.Long = "A KEDA external scaler that answers from the OpenTelemetry metrics pushed to it.\nWithout a command it serves."
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newServe(os.LookupEnv), newVersion())
+	root.AddCommand(newServe(os.LookupEnv), newQuery(os.LookupEnv), newVersion())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

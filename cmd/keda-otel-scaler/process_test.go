@@ -4,12 +4,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"debug/elf"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -19,7 +21,7 @@ import (
 
 // TestBinary builds the program as it ships: it needs nothing of the system it
 // runs on, and is gone within five seconds of SIGTERM, even with peers that
-// hold its connections.
+// hold its connections and a query that the engine does not leave.
 func TestBinary(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the binary")
@@ -37,7 +39,7 @@ func TestBinary(t *testing.T) {
 		require.NotEqual(t, elf.PT_INTERP, segment.Type, "linked dynamically")
 	}
 
-	program := exec.CommandContext(t.Context(), binary,
+	program := exec.CommandContext(t.Context(), binary, "--query-max-concurrency=1",
 		"--otlp-grpc-address=127.0.0.1:0", "--otlp-http-address=127.0.0.1:0", "--keda-address=127.0.0.1:0", "--http-address=127.0.0.1:0", "--telemetry-address=127.0.0.1:0")
 	stderr, err := program.StderrPipe()
 	require.NoError(t, err)
@@ -56,6 +58,9 @@ func TestBinary(t *testing.T) {
 		defer func() { _ = conn.Close() }()
 		_, err = conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n"))
 		require.NoError(t, err)
+		if found[1] == "http" {
+			occupy(t, found[2])
+		}
 	}
 	require.NoError(t, lines.Err())
 
@@ -66,4 +71,20 @@ func TestBinary(t *testing.T) {
 	}
 	require.NoError(t, program.Wait(), "the exit code")
 	require.Less(t, time.Since(began), 5*time.Second)
+}
+
+// occupy takes the only place for queries with one whose window has so many
+// points that the engine is busy with it for minutes, and looks at nothing else.
+func occupy(t *testing.T, address string) {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	_, err = conn.Write([]byte("GET /api/v1/query?query=sum_over_time(sum_over_time(vector(1)[1000s:1ms])[1000s:10ms]) HTTP/1.1\r\nHost: x\r\n\r\n"))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		var stdout, stderr bytes.Buffer
+		run(t.Context(), []string{"query", "--server=http://" + address, "1"}, &stdout, &stderr)
+		return strings.Contains(stderr.String(), "query timed out in query queue")
+	}, 30*time.Second, time.Millisecond)
 }

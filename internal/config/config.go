@@ -63,7 +63,10 @@ type Config struct {
 	QueryMaxSamples int           // samples one evaluation may load
 	QueryCacheSize  int           // compiled queries kept
 
-	Profiling bool // Go's profiles at the telemetry address
+	Profiling           bool   // Go's profiles at the telemetry address
+	QueryMaxConcurrency int    // requests of the HTTP API evaluated at a time
+	HTTPSumSelectors    bool   // every bare selector over HTTP means its sum, not only under /keda
+	HTTPCORSOrigin      string // regular expression of the origins, in full, whose scripts may read the HTTP API; empty is none
 
 	LogLevel  slog.Level
 	LogFormat string // LogText or LogJSON
@@ -111,6 +114,9 @@ var examples = map[string]string{
 	"query-max-samples":      "5000000",
 	"query-cache-size":       "10000",
 	"profiling":              "false",
+	"query-max-concurrency":  "20",
+	"http-sum-selectors":     "false",
+	"http-cors-origin":       `https://grafana\.example\.com`,
 	"log-level":              "info",
 	"log-format":             LogText,
 	"shutdown-timeout":       "4s",
@@ -145,6 +151,10 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 	f.DurationVar(&c.QueryTimeout, "query-timeout", 2*time.Second, "how long one evaluation may take")
 	f.IntVar(&c.QueryMaxSamples, "query-max-samples", 5_000_000, "samples one evaluation may load")
 	f.IntVar(&c.QueryCacheSize, "query-cache-size", 10_000, "compiled queries kept")
+	f.IntVar(&c.QueryMaxConcurrency, "query-max-concurrency", 20, "requests of the HTTP API evaluated at a time; KEDA's gRPC calls don't count")
+
+	f.BoolVar(&c.HTTPSumSelectors, "http-sum-selectors", false, "answer an instant query over HTTP that is a bare selector with its sum, everywhere and not only under /keda")
+	f.StringVar(&c.HTTPCORSOrigin, "http-cors-origin", ".*", "regular `expression` of the origins, in full, whose scripts may read the HTTP API; empty is none")
 
 	f.BoolVar(&c.Profiling, "profiling", false, "serve Go's profiles at /debug/pprof/ of the telemetry address, to whoever can reach it")
 	f.TextVar(&c.LogLevel, "log-level", slog.LevelInfo, "least `level` logged: debug, info, warn or error")

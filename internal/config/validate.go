@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,6 +99,7 @@ func (c *Config) validateLimits() error {
 		{"max-streams", c.MaxStreams, 1, math.MaxInt32, ""},
 		{"query-max-samples", c.QueryMaxSamples, 1, math.MaxInt, ""},
 		{"query-cache-size", c.QueryCacheSize, 1, math.MaxInt, ""},
+		{"query-max-concurrency", c.QueryMaxConcurrency, 1, math.MaxInt32, ""},
 	}
 	for _, l := range limits {
 		if l.value < l.atLeast {
@@ -116,6 +118,9 @@ func (c *Config) validateChoices() error {
 	}
 	if !slices.Contains([]string{LogText, LogJSON}, c.LogFormat) {
 		return c.refuse("log-format", c.LogFormat, "want text or json")
+	}
+	if _, err := regexp.Compile(c.HTTPCORSOrigin); err != nil {
+		return c.refuse("http-cors-origin", c.HTTPCORSOrigin, "want a regular expression ("+err.Error()+")")
 	}
 	for _, name := range c.ResourceAttributes {
 		if name == "" || strings.TrimSpace(name) != name || name == "*" && len(c.ResourceAttributes) > 1 {

@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
@@ -10,48 +9,28 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
-	"github.com/keda-otel-scaler/keda-otel-scaler/internal/selfmetrics"
 	"github.com/keda-otel-scaler/keda-otel-scaler/otlpreceiver"
 )
 
-func newHTTPServer(handler http.Handler, logger *slog.Logger) *http.Server {
+// newHTTPServer serves handler, which may take so long for an answer.
+func newHTTPServer(handler http.Handler, logger *slog.Logger, answer time.Duration) *http.Server {
 	return &http.Server{
 		Handler: handler,
 		// A peer that sends half a request holds a connection for this long.
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       2 * time.Minute, // above a scrape interval, so that Prometheus keeps its connection
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		WriteTimeout:      30*time.Second + answer, // it runs from the request on
+		IdleTimeout:       2 * time.Minute,         // above a scrape interval, so that Prometheus keeps its connection
+		// KEDA sends its query in the URL, and 16 KiB grow threefold by escaping.
+		MaxHeaderBytes: 64 << 10,
+		ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
 }
 
-const index = `keda-otel-scaler %s
-A KEDA external scaler that answers from the OpenTelemetry metrics pushed to it.
-
-OTLP over gRPC        %s
-OTLP over HTTP        %s%s
-KEDA external scaler  %s (gRPC, with health and reflection)
-this page             %s
-telemetry             %s/metrics
-                      %[7]s/healthz
-                      %[7]s/readyz
-`
-
-// indexHandler serves one page that says what lives where, and 404 otherwise.
-func indexHandler(a Addresses) http.Handler {
-	page := fmt.Sprintf(index, selfmetrics.ReadBuild().Version, a.OTLPGRPC, a.OTLPHTTP, otlpreceiver.MetricsPath, a.KEDAGRPC, a.HTTP, a.Telemetry)
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, page) })
-	return mux
-}
-
 // otlpHandler takes OTLP/HTTP in, at its own path and nowhere else.
-func otlpHandler(cfg config.Config, receiver *otlpreceiver.Receiver) http.Handler {
+func otlpHandler(metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(otlpreceiver.MetricsPath, receiver.Handler(cfg.MaxRequestBytes))
+	mux.Handle(otlpreceiver.MetricsPath, metrics)
 	return mux
 }
 

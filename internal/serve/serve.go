@@ -94,14 +94,17 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 
 	state := newState()
 	calls := selfmetrics.NewGRPC(registry, logger)
+	api := newAPI(cfg, samples, queries, listeners.addresses(), logger, registry)
+	otlp := receiver.Handler(cfg.MaxRequestBytes)
 	s := &servers{
 		state:     state,
 		scaler:    answers,
 		otlp:      newOTLPServer(cfg, calls, receiver),
-		otlpHTTP:  newHTTPServer(otlpHandler(cfg, receiver), logger),
+		otlpHTTP:  newHTTPServer(otlpHandler(otlp), logger, 0),
 		keda:      newKEDAServer(cfg, calls, answers, state),
-		http:      newHTTPServer(indexHandler(listeners.addresses()), logger),
-		telemetry: newHTTPServer(telemetryHandler(registry, state, cfg.Profiling), logger),
+		api:       api,
+		http:      newHTTPServer(httpHandler(api, otlp, listeners.addresses()), logger, cfg.QueryTimeout),
+		telemetry: newHTTPServer(telemetryHandler(registry, state, cfg.Profiling), logger, 0),
 	}
 
 	group, ctx := errgroup.WithContext(ctx)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,7 +75,15 @@ func TestAllServersAnswer(t *testing.T) {
 		body    string
 	}{
 		{i.HTTP, "/", http.StatusOK, i.KEDAGRPC.String()},
-		{i.HTTP, "/api/v1/query", http.StatusNotFound, ""},
+		{i.HTTP, "/", http.StatusOK, "/keda/api/v1/"},
+		{i.HTTP, "/nothing", http.StatusNotFound, ""},
+		{i.HTTP, "/api/v1/query?query=queue_length", http.StatusOK, `"42"]}]}}`},
+		{i.HTTP, "/keda/api/v1/query?query=queue_length", http.StatusOK, `{"metric":{},"value":[`},
+		{i.HTTP, "/api/v1/query?query=vector(7)" + strings.Repeat("%20", 16<<10), http.StatusOK, `"7"`},
+		{i.HTTP, "/api/v1/query?query=vector(7)" + strings.Repeat("%20", 64<<10), http.StatusRequestHeaderFieldsTooLarge, ""},
+		{i.HTTP, "/api/v1/status/buildinfo", http.StatusOK, `"version":"3.`},
+		{i.HTTP, "/info", http.StatusOK, `"retentionSeconds": "120"`},
+		{i.HTTP, "/memstore/names", http.StatusOK, `"queue_length"`},
 		{i.Telemetry, "/healthz", http.StatusOK, "ok"},
 		{i.Telemetry, "/readyz", http.StatusOK, "ok"},
 		{i.Telemetry, "/metrics", http.StatusOK, `keda_otel_scaler_grpc_requests_total{code="OK",method="/externalscaler.ExternalScaler/GetMetrics",server="keda"} 1`},
@@ -85,8 +94,8 @@ func TestAllServersAnswer(t *testing.T) {
 		{i.Telemetry, "/debug/pprof/heap", http.StatusNotFound, ""},
 	} {
 		code, body := get(t, tc.address, tc.path)
-		require.Equal(t, tc.code, code, tc.path)
-		require.Contains(t, body, tc.body, tc.path)
+		require.Equal(t, tc.code, code, "%.80s", tc.path)
+		require.Contains(t, body, tc.body, "%.80s", tc.path)
 	}
 
 	for server, address := range map[string]net.Addr{"otlp-grpc": i.OTLPGRPC, "otlp-http": i.OTLPHTTP, "keda-grpc": i.KEDAGRPC, "http": i.HTTP, "telemetry": i.Telemetry} {
@@ -169,8 +178,8 @@ func TestOTLPOverHTTP(t *testing.T) {
 	request := push("queue_length", 42)
 	body, err := request.MarshalProto()
 	require.NoError(t, err)
-	post := func(path string, body []byte) int {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+i.OTLPHTTP.String()+path, bytes.NewReader(body))
+	post := func(to net.Addr, path string, body []byte) int {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+to.String()+path, bytes.NewReader(body))
 		require.NoError(t, err)
 		request.Header.Set("Content-Type", "application/x-protobuf")
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -179,9 +188,13 @@ func TestOTLPOverHTTP(t *testing.T) {
 		require.NoError(t, response.Body.Close())
 		return response.StatusCode
 	}
-	require.Equal(t, http.StatusOK, post("/v1/metrics", body))
-	require.Equal(t, http.StatusNotFound, post("/v1/traces", body))
-	require.Equal(t, http.StatusRequestEntityTooLarge, post("/v1/metrics", make([]byte, 1001)))
+	require.Equal(t, http.StatusOK, post(i.OTLPHTTP, "/v1/metrics", body))
+	require.Equal(t, http.StatusNotFound, post(i.OTLPHTTP, "/v1/traces", body))
+	require.Equal(t, http.StatusRequestEntityTooLarge, post(i.OTLPHTTP, "/v1/metrics", make([]byte, 1001)))
+	require.Equal(t, http.StatusOK, post(i.HTTP, "/api/v1/otlp/v1/metrics", body))
+	require.Equal(t, http.StatusRequestEntityTooLarge, post(i.HTTP, "/api/v1/otlp/v1/metrics", make([]byte, 1001)))
+	_, telemetry := get(t, i.Telemetry, "/metrics")
+	require.Contains(t, telemetry, `keda_otel_scaler_otlp_requests_total{outcome="ok"} 2`)
 
 	metrics, err := pb.NewExternalScalerClient(dialGRPC(t, i.KEDAGRPC)).GetMetrics(t.Context(), &pb.GetMetricsRequest{ScaledObjectRef: object()})
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/httpapi"
 	"github.com/keda-otel-scaler/keda-otel-scaler/scaler"
 )
 
@@ -19,6 +20,7 @@ type servers struct {
 	otlp      *grpc.Server
 	otlpHTTP  *http.Server
 	keda      *grpc.Server
+	api       *httpapi.API
 	http      *http.Server
 	telemetry *http.Server
 }
@@ -38,7 +40,14 @@ func (s *servers) stop(timeout time.Duration, logger *slog.Logger) {
 	all.Go(func() { stopGRPC(working, "keda-grpc", s.keda, logger) })
 	all.Go(func() { stopGRPC(working, "otlp-grpc", s.otlp, logger) })
 	all.Go(func() { stopHTTP(working, "otlp-http", s.otlpHTTP, logger) })
-	all.Go(func() { stopHTTP(working, "http", s.http, logger) })
+	all.Go(func() {
+		stopHTTP(working, "http", s.http, logger)
+		joining, cancel := context.WithDeadline(context.Background(), end.Add(-timeout/20))
+		defer cancel()
+		if err := s.api.Stop(joining); err != nil { // what was cut off may still be evaluating
+			logger.Warn("leaving a query that does not stop", "error", err)
+		}
+	})
 	all.Wait()
 
 	last, cancel := context.WithDeadline(context.Background(), end)

@@ -3,9 +3,11 @@ package serve
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -131,6 +133,27 @@ func TestHostilePeers(t *testing.T) {
 	}
 	_, err = active.Recv()
 	require.Equal(t, io.EOF, err, "the others' doing must not cost KEDA its OK")
+}
+
+// TestStopsUnderAQuery ends the program while a query is evaluated that would
+// take minutes, and joins it.
+func TestStopsUnderAQuery(t *testing.T) {
+	i := start(t, "--shutdown-timeout=1s", "--query-timeout=10m", "--query-max-concurrency=1")
+	long := url.Values{"start": {"0"}, "end": {"11000"}, "step": {"1"}, "query": {strings.Repeat("vector(1)+", 10_000) + "1"}}.Encode()
+	conn := dialTCP(t, i.HTTP, fmt.Sprintf("POST /api/v1/query_range HTTP/1.1\r\nHost: x\r\n"+
+		"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", len(long), long))
+	require.Eventually(t, func() bool { // there is one place, and it is taken
+		_, body := get(t, i.HTTP, "/api/v1/query?query=1&timeout=50ms")
+		return strings.Contains(body, "query timed out in query queue")
+	}, generous, time.Millisecond)
+
+	took, err := i.wait(t)
+	require.NoError(t, err)
+	require.Less(t, took, 5*time.Second)
+	require.Contains(t, i.log.String(), `msg="cutting off peers that did not finish" server=http`)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(generous)))
+	_, err = io.Copy(io.Discard, conn)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 }
 
 // haltingConn sends so many bytes and swallows the rest.

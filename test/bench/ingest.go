@@ -104,8 +104,8 @@ func (b *bench) ingestServers(ctx context.Context, requests []*payload.Request) 
 	return append(servers, ours), stop, nil
 }
 
-func (b *bench) loadProduct(ctx context.Context, requests []*payload.Request) (loaded, error) {
-	p, err := b.startProduct(ctx)
+func (b *bench) loadProduct(ctx context.Context, requests []*payload.Request, flags ...string) (loaded, error) {
+	p, err := b.startProduct(ctx, flags...)
 	if err != nil {
 		return loaded{}, err
 	}

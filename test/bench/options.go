@@ -100,18 +100,19 @@ func (o options) command() string {
 
 // sizes are what a run's length and weight follow from.
 type sizes struct {
-	ingestSeries  int
-	gatewayPoints int // a measured phase
-	sidecarPoints int
-	querySeries   []int
-	queryCalls    int // a round and server
-	pushRate      int // background points a second
-	flips         int // a round
-	burstSeries   int // new ones, a round
-	memorySeries  int
-	memoryRuns    int // processes for one figure, at most
-	standing      []int
-	standingPoint int // a measured phase
+	ingestSeries   int
+	gatewayPoints  int // a measured phase
+	sidecarPoints  int
+	querySeries    []int
+	queryCalls     int // a round and server
+	pushRate       int // background points a second
+	flips          int // a round
+	burstSeries    int // new ones, a round
+	memorySeries   int
+	memoryRuns     int // processes for one figure, at most
+	standing       []int
+	standingPasses int // over all series, at least
+	standingPoint  int // a measured phase
 }
 
 func (o options) sizes() sizes {
@@ -122,7 +123,7 @@ func (o options) sizes() sizes {
 			pushRate: 10_000, flips: 20,
 			burstSeries:  10_000,
 			memorySeries: 10_000, memoryRuns: 1,
-			standing: []int{100}, standingPoint: 40_000,
+			standing: []int{100}, standingPoint: 40_000, standingPasses: 3,
 		}
 	}
 	s := sizes{
@@ -131,7 +132,7 @@ func (o options) sizes() sizes {
 		pushRate: 50_000, flips: 200,
 		burstSeries:  100_000,
 		memorySeries: 100_000, memoryRuns: 3,
-		standing: []int{1_000}, standingPoint: 1_000_000,
+		standing: []int{1_000}, standingPoint: 1_000_000, standingPasses: 12,
 	}
 	if o.full {
 		s.querySeries = append(s.querySeries, million)

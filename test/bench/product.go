@@ -45,12 +45,12 @@ func buildProduct(ctx context.Context, root, dir string) (binary string, err err
 }
 
 // startProduct starts the product with its defaults, but for the ports and the
-// warm-up, which is a matter of restarts.
-func (b *bench) startProduct(ctx context.Context) (*process.Process, error) {
+// warm-up, which is a matter of restarts, and what flags say.
+func (b *bench) startProduct(ctx context.Context, flags ...string) (*process.Process, error) {
 	return b.group.Start(ctx, process.Spec{
 		Name: product,
 		Path: b.binary,
-		Args: []string{
+		Args: append([]string{
 			"serve",
 			"--otlp-grpc-address=127.0.0.1:0",
 			"--otlp-http-address=127.0.0.1:0",
@@ -60,7 +60,7 @@ func (b *bench) startProduct(ctx context.Context) (*process.Process, error) {
 			"--warm-up=0s",
 			"--log-level=info",
 			"--profiling", // costs nothing until asked, and can be told to collect
-		},
+		}, flags...),
 		Servers: []string{otlpGRPC, kedaGRPC, telemetry},
 	})
 }

@@ -14,11 +14,12 @@ import (
 	"github.com/keda-otel-scaler/keda-otel-scaler/test/e2e/binary"
 )
 
-// buildTimeout covers a Collector built with cold caches.
-const buildTimeout = 20 * time.Minute
+// buildTimeout covers a Collector and a Prometheus built with cold caches.
+const buildTimeout = 30 * time.Minute
 
-// scalerBinary is the product; TestMain builds it before any test runs.
-var scalerBinary string
+// The product, a Prometheus and its command line; TestMain builds them before any
+// test runs.
+var scalerBinary, prometheusBinary, promtoolBinary string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -40,6 +41,12 @@ func buildAll() (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
 	defer cancel()
 	if scalerBinary, err = binary.Scaler(ctx); err != nil {
+		return err
+	}
+	if prometheusBinary, err = binary.Prometheus(ctx); err != nil {
+		return err
+	}
+	if promtoolBinary, err = binary.Promtool(ctx); err != nil {
 		return err
 	}
 	_, err = binary.Collector(ctx) // so that no scenario's clock runs while it is built

@@ -43,12 +43,13 @@ func (a addresses) ref(namespace, query, target string) *externalscaler.ScaledOb
 type pusher struct {
 	client    collector.MetricsServiceClient
 	namespace string
+	pod       string
 	last      time.Time // of the last push, in whole milliseconds
 }
 
 func (a addresses) pusher(t testing.TB, namespace string) *pusher {
 	t.Helper()
-	return &pusher{client: collector.NewMetricsServiceClient(dial(t, a.otlp)), namespace: namespace}
+	return &pusher{client: collector.NewMetricsServiceClient(dial(t, a.otlp)), namespace: namespace, pod: "pod-0"}
 }
 
 // push exports one pod's requests in flight.
@@ -81,7 +82,7 @@ func (p *pusher) tick() {
 func (p *pusher) request(load float64) *collector.ExportMetricsServiceRequest {
 	attributes := make([]*common.KeyValue, 0, 5)
 	for _, kv := range [][2]string{
-		{"engine", "0"}, {"model_name", "fbopt"}, {"namespace", p.namespace}, {"deployment", component}, {"pod", "pod-0"},
+		{"engine", "0"}, {"model_name", "fbopt"}, {"namespace", p.namespace}, {"deployment", component}, {"pod", p.pod},
 	} {
 		value := &common.AnyValue{Value: &common.AnyValue_StringValue{StringValue: kv[1]}}
 		attributes = append(attributes, &common.KeyValue{Key: kv[0], Value: value})

@@ -58,33 +58,53 @@ func Scaler(ctx context.Context) (string, error) {
 // Collector builds tools/collector, or returns the binary that an earlier run
 // built from the same sources with the same Go.
 func Collector(ctx context.Context) (string, error) {
+	return tool(ctx, "collector", "collector", ".")
+}
+
+// Prometheus is Collector for a whole Prometheus, without the service
+// discoveries, which are most of it.
+func Prometheus(ctx context.Context) (string, error) {
+	return tool(ctx, "prometheus", "prometheus", "-tags=remove_all_sd", "github.com/prometheus/prometheus/cmd/prometheus")
+}
+
+// Promtool is Collector for Prometheus' command line.
+func Promtool(ctx context.Context) (string, error) {
+	return tool(ctx, "prometheus", "promtool", "-tags=remove_all_sd", "github.com/prometheus/prometheus/cmd/promtool")
+}
+
+// tool builds a program of the module tools/<module>.
+func tool(ctx context.Context, module, name string, args ...string) (string, error) {
 	root, err := Root()
 	if err != nil {
 		return "", err
 	}
-	module := filepath.Join(root, "tools", "collector")
-	key, err := keyOf(ctx, module)
+	dir := filepath.Join(root, "tools", module)
+	key, err := keyOf(ctx, dir)
 	if err != nil {
 		return "", err
 	}
-	target := filepath.Join(root, ".cache", "bin", "collector-"+key)
+	target := filepath.Join(root, ".cache", "bin", name+"-"+key)
 	return target, locked(root, func() error {
 		if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		return build(ctx, module, target, ".")
+		return build(ctx, dir, target, args...)
 	})
 }
 
-// keyOf hashes everything the binary depends on: go.sum pins the modules.
+// keyOf hashes everything a binary depends on: go.sum pins the modules.
 func keyOf(ctx context.Context, module string) (string, error) {
 	sum := sha256.New()
-	for _, name := range []string{"go.mod", "go.sum", "main.go"} {
-		content, err := os.ReadFile(filepath.Join(module, name))
+	names, err := filepath.Glob(filepath.Join(module, "*"))
+	if err != nil {
+		return "", err
+	}
+	for _, name := range names {
+		content, err := os.ReadFile(name)
 		if err != nil {
 			return "", err
 		}
-		sum.Write(fmt.Appendf(nil, "%s %d\n%s", name, len(content), content))
+		sum.Write(fmt.Appendf(nil, "%s %d\n%s", filepath.Base(name), len(content), content))
 	}
 	cmd := exec.CommandContext(ctx, "go", "version")
 	cmd.Dir = module // a toolchain line in go.mod would change the answer
@@ -98,16 +118,16 @@ func keyOf(ctx context.Context, module string) (string, error) {
 
 // build writes to a name of its own first: an interrupted build must not leave
 // half a binary under the name that says it is complete.
-func build(ctx context.Context, dir, target, pkg string) error {
+func build(ctx context.Context, dir, target string, args ...string) error {
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return err
 	}
 	partial := target + ".partial"
-	cmd := exec.CommandContext(ctx, "go", "build", "-mod=readonly", "-o", partial, pkg)
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-mod=readonly", "-o", partial}, args...)...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build %s in %s: %w\n%s", pkg, dir, err, out)
+		return fmt.Errorf("go build %s in %s: %w\n%s", args, dir, err, out)
 	}
 	return os.Rename(partial, target)
 }

@@ -1,0 +1,92 @@
+package serve
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"regexp"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/httpapi"
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/selfmetrics"
+	"github.com/keda-otel-scaler/keda-otel-scaler/otlpreceiver"
+	"github.com/keda-otel-scaler/keda-otel-scaler/query"
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
+)
+
+// prometheusVersion is the release whose PromQL and API these are; Prometheus'
+// module v0.316.0 is its release 3.16.0.
+const prometheusVersion = "3.16.0"
+
+func newAPI(cfg config.Config, samples *store.Store, queries *query.Engine, a Addresses, logger *slog.Logger, registry *prometheus.Registry) *httpapi.API {
+	engine, parser := queries.PromQL()
+	build := selfmetrics.ReadBuild()
+	return httpapi.New(httpapi.Options{
+		Queryable:    samples,
+		Engine:       engine,
+		Parser:       parser,
+		AddOn:        addOn(queries),
+		Timeout:      cfg.QueryTimeout,
+		Concurrency:  cfg.QueryMaxConcurrency,
+		SumSelectors: cfg.HTTPSumSelectors,
+		CORSOrigin:   regexp.MustCompile("^(?:" + cfg.HTTPCORSOrigin + ")$"), // Validate has compiled it
+		Retention:    cfg.Retention,
+		Build: httpapi.Build{
+			Version:     prometheusVersion,
+			Revision:    build.Revision,
+			GoVersion:   build.GoVersion,
+			Application: "keda-otel-scaler " + build.Version,
+		},
+		Info: map[string]string{ // the names that otel-add-on gives them
+			"version":          build.Version,
+			"goVersion":        build.GoVersion,
+			"gitSha":           build.Revision[:min(7, len(build.Revision))],
+			"os":               runtime.GOOS,
+			"arch":             runtime.GOARCH,
+			"retentionSeconds": strconv.FormatFloat(cfg.Retention.Seconds(), 'f', -1, 64),
+			"otlpPort":         portOf(a.OTLPGRPC),
+			"scalerPort":       portOf(a.KEDAGRPC),
+		},
+		Logger:     logger,
+		Registerer: registry,
+	})
+}
+
+// addOn evaluates as a trigger's metadata would be.
+func addOn(queries *query.Engine) func(context.Context, string, string) (float64, error) {
+	return func(ctx context.Context, text, overTime string) (float64, error) {
+		over, err := query.ParseOverTime(overTime)
+		if err != nil {
+			return 0, err
+		}
+		plan, err := queries.Compile(text, over)
+		if err != nil {
+			return 0, err
+		}
+		return plan.Eval(ctx, time.Now())
+	}
+}
+
+func portOf(address net.Addr) string {
+	_, port, _ := net.SplitHostPort(address.String()) // a listener's has one
+	return port
+}
+
+// prometheusOTLP is where Prometheus has OTLP/HTTP: an otlphttp exporter is given
+// it less the path of the metrics.
+const prometheusOTLP = "/api/v1/otlp" + otlpreceiver.MetricsPath
+
+// httpHandler serves the page at the root, the API, and OTLP as Prometheus does.
+func httpHandler(api *httpapi.API, otlp http.Handler, a Addresses) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", indexHandler(a))
+	mux.Handle(prometheusOTLP, otlp)
+	api.Register(mux)
+	return mux
+}
