@@ -28,6 +28,14 @@ const firstBuffer = 64 << 10
 // Slow senders are for the server that it is mounted in to bound.
 func (r *Receiver) Handler(maxBytes int) http.Handler { return &httpHandler{r, maxBytes} }
 
+// NotFound answers at all other paths of a server for OTLP.
+func NotFound() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		f, _ := formatOf(req.Header.Get("Content-Type"))
+		answerError(w, f, refuse(http.StatusNotFound, "there is nothing at %s; OTLP metrics are taken at %s", clip(req.URL.Path), MetricsPath))
+	})
+}
+
 type httpHandler struct {
 	receiver *Receiver
 	maxBytes int
@@ -155,7 +163,8 @@ func (h *httpHandler) unreadable(err error) error {
 	case errors.Is(err, errTooLarge), errors.As(err, &tooManyBytes):
 		return h.tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return refuse(http.StatusRequestTimeout, "the request did not come in time")
+		// Not 408, which OTLP's senders must not send again after.
+		return refuse(http.StatusServiceUnavailable, "the request did not come in time")
 	default:
 		return refuse(http.StatusBadRequest, "reading the request: %s", clip(err.Error()))
 	}
@@ -188,7 +197,7 @@ func answer(w http.ResponseWriter, f *format, code int, body []byte) {
 	w.Header().Set("Content-Type", f.contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(code)
-	_, _ = w.Write(body) // the peer's loss
+	_, _ = w.Write(body) //nolint:gosec // an error is the peer's loss, and no browser takes either type for a page
 }
 
 // remote is an HTTP peer as gRPC's are known.

@@ -2,6 +2,7 @@ package otlpreceiver
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"io"
 	"log/slog"
@@ -41,8 +42,9 @@ func serveHTTP(t testing.TB, c config) *overHTTP {
 	h := serve(t, c)
 	mux := http.NewServeMux()
 	mux.Handle(MetricsPath, h.receiver.Handler(httpLimit))
+	mux.Handle("/", NotFound())
 	srv := httptest.NewUnstartedServer(mux)
-	srv.Config.ReadTimeout = 10 * time.Second
+	srv.Config.ReadTimeout = c.readTimeout
 	srv.Start()
 	t.Cleanup(srv.Close)
 	client := srv.Client()
@@ -50,15 +52,22 @@ func serveHTTP(t testing.TB, c config) *overHTTP {
 	return &overHTTP{h, srv.URL + MetricsPath, client}
 }
 
-// post sends a body with headers of name, value, name, value...
-func (h *overHTTP) post(body io.Reader, headers ...string) (*http.Response, []byte) {
-	h.t.Helper()
-	return h.do(http.MethodPost, body, headers...)
+// reply is an answer that was read to its end.
+type reply struct {
+	code   int
+	header http.Header
+	body   []byte
 }
 
-func (h *overHTTP) do(method string, body io.Reader, headers ...string) (*http.Response, []byte) {
+// post sends a body with headers of name, value, name, value...
+func (h *overHTTP) post(body io.Reader, headers ...string) reply {
 	h.t.Helper()
-	req, err := http.NewRequestWithContext(ctx(h.t), method, h.url, body)
+	return h.do(http.MethodPost, h.url, body, headers...)
+}
+
+func (h *overHTTP) do(method, url string, body io.Reader, headers ...string) reply {
+	h.t.Helper()
+	req, err := http.NewRequestWithContext(ctx(h.t), method, url, body)
 	require.NoError(h.t, err)
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
@@ -68,7 +77,7 @@ func (h *overHTTP) do(method string, body io.Reader, headers ...string) (*http.R
 	defer func() { _ = res.Body.Close() }()
 	answer, err := io.ReadAll(res.Body)
 	require.NoError(h.t, err)
-	return res, answer
+	return reply{res.StatusCode, res.Header, answer}
 }
 
 // requests returns the receiver's counter of one outcome.
@@ -134,15 +143,15 @@ func TestOverHTTPTheSameIsStoredAsOverGRPC(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := serveHTTP(t, config{})
 			for range 2 { // new series, then known ones
-				res, answer := h.post(bytes.NewReader(c.body), c.headers...)
-				require.Equal(t, http.StatusOK, res.StatusCode, string(answer))
+				res := h.post(bytes.NewReader(c.body), c.headers...)
+				require.Equal(t, http.StatusOK, res.code, string(res.body))
 				var got colpb.ExportMetricsServiceResponse
 				if strings.HasPrefix(name, "JSON") {
-					require.Equal(t, jsonType, res.Header.Get("Content-Type"))
-					require.NoError(t, protojson.Unmarshal(answer, &got))
+					require.Equal(t, jsonType, res.header.Get("Content-Type"))
+					require.NoError(t, protojson.Unmarshal(res.body, &got))
 				} else {
-					require.Equal(t, protobufType, res.Header.Get("Content-Type"))
-					require.NoError(t, proto.Unmarshal(answer, &got))
+					require.Equal(t, protobufType, res.header.Get("Content-Type"))
+					require.NoError(t, proto.Unmarshal(res.body, &got))
 				}
 				require.True(t, proto.Equal(want, got.PartialSuccess), "%v", got.PartialSuccess)
 				require.Equal(t, grpc.held(""), h.held(""))
@@ -154,12 +163,12 @@ func TestOverHTTPTheSameIsStoredAsOverGRPC(t *testing.T) {
 
 func TestFullSuccessOverHTTPLeavesPartialSuccessUnset(t *testing.T) {
 	h := serveHTTP(t, config{})
-	res, answer := h.post(bytes.NewReader(encoded(t, gaugeOf("g", double(0, 1)))), "Content-Type", protobufType)
-	require.Equal(t, http.StatusOK, res.StatusCode)
-	require.Empty(t, answer)
-	res, answer = h.post(bytes.NewReader(asJSON(t, resource(nil, gaugeOf("g", double(0, 1))))), "Content-Type", jsonType)
-	require.Equal(t, http.StatusOK, res.StatusCode)
-	require.Equal(t, "{}", string(answer))
+	res := h.post(bytes.NewReader(encoded(t, gaugeOf("g", double(0, 1)))), "Content-Type", protobufType)
+	require.Equal(t, http.StatusOK, res.code)
+	require.Empty(t, res.body)
+	res = h.post(bytes.NewReader(asJSON(t, resource(nil, gaugeOf("g", double(0, 1))))), "Content-Type", jsonType)
+	require.Equal(t, http.StatusOK, res.code)
+	require.Equal(t, "{}", string(res.body))
 	require.Equal(t, 2.0, h.requests("ok"))
 }
 
@@ -201,22 +210,22 @@ func TestStatusCodesOfHTTP(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := serveHTTP(t, config{})
-			res, answer := h.do(map[bool]string{true: http.MethodPost, false: c.method}[c.method == ""], bytes.NewReader(c.body), c.headers...)
-			require.Equal(t, c.code, res.StatusCode, string(answer))
+			res := h.do(cmp.Or(c.method, http.MethodPost), h.url, bytes.NewReader(c.body), c.headers...)
+			require.Equal(t, c.code, res.code, string(res.body))
 			var said spb.Status
 			if len(c.headers) > 0 && c.headers[1] == jsonType {
-				require.Equal(t, jsonType, res.Header.Get("Content-Type"))
-				require.NoError(t, protojson.Unmarshal(answer, &said))
+				require.Equal(t, jsonType, res.header.Get("Content-Type"))
+				require.NoError(t, protojson.Unmarshal(res.body, &said))
 			} else {
-				require.Equal(t, protobufType, res.Header.Get("Content-Type"))
-				require.NoError(t, proto.Unmarshal(answer, &said))
+				require.Equal(t, protobufType, res.header.Get("Content-Type"))
+				require.NoError(t, proto.Unmarshal(res.body, &said))
 			}
 			require.Contains(t, said.Message, c.message)
 			if c.code == http.StatusMethodNotAllowed {
-				require.Equal(t, http.MethodPost, res.Header.Get("Allow"))
+				require.Equal(t, http.MethodPost, res.header.Get("Allow"))
 			}
 			if strings.Contains(c.message, "encoding") {
-				require.Equal(t, "gzip, zstd", res.Header.Get("Accept-Encoding"))
+				require.Equal(t, "gzip, zstd", res.header.Get("Accept-Encoding"))
 			}
 			if c.outcome == "malformed" {
 				var details errdetails.BadRequest
@@ -293,4 +302,24 @@ func TestTheLogNamesThePeerOfAnHTTPRequest(t *testing.T) {
 	h := serveHTTP(t, config{logger: slog.New(slog.NewTextHandler(&log, nil))})
 	h.post(bytes.NewReader(encoded(t, sumOf("u", unspecified, true, double(0, 1)))), "Content-Type", protobufType)
 	require.Regexp(t, `peer=127\.0\.0\.1:\d+`, log.String())
+}
+
+func TestOtherPathsOfAnOTLPServer(t *testing.T) {
+	h := serveHTTP(t, config{})
+	res := h.do(http.MethodPost, strings.Replace(h.url, "metrics", "traces", 1), strings.NewReader("{}"), "Content-Type", jsonType)
+	require.Equal(t, http.StatusNotFound, res.code)
+	var said spb.Status
+	require.NoError(t, protojson.Unmarshal(res.body, &said))
+	require.Equal(t, "there is nothing at /v1/traces; OTLP metrics are taken at /v1/metrics", said.Message)
+}
+
+// TestASlowRequestMayBeSentAgain: OTLP's senders drop what is answered 408.
+func TestASlowRequestMayBeSentAgain(t *testing.T) {
+	h := serveHTTP(t, config{readTimeout: 50 * time.Millisecond})
+	r, w := io.Pipe() // of which nothing comes
+	defer func() { require.NoError(t, w.Close()) }()
+	res := h.post(r, "Content-Type", protobufType)
+	require.Equal(t, http.StatusServiceUnavailable, res.code)
+	require.Contains(t, string(res.body), "did not come in time")
+	require.Equal(t, 1.0, h.requests("unread"))
 }

@@ -17,14 +17,14 @@ import (
 // names are in lower camel case, unknown ones are passed over.
 func TestJSONAsTheSpecificationWritesIt(t *testing.T) {
 	h := serveHTTP(t, config{attributes: []string{"*"}})
-	res, answer := h.post(strings.NewReader(`{"resourceMetrics": [{"resource": {"attributes": [{"key": "pod", "value": {"stringValue": "a"}}]},
+	res := h.post(strings.NewReader(`{"resourceMetrics": [{"resource": {"attributes": [{"key": "pod", "value": {"stringValue": "a"}}]},
 		"scopeMetrics": [{"scope": {"name": "s"}, "metrics": [
 			{"name": "whole", "sum": {"aggregationTemporality": 2, "isMonotonic": true, "dataPoints": [{"timeUnixNano": "1785585600000000000", "asInt": "7"}]}},
 			{"name": "broken", "gauge": {"dataPoints": [{"timeUnixNano": 1785585600000000000, "asDouble": 0.5, "attributes": [{"key": "n", "value": {"intValue": "8080"}}]}]}},
 			{"name": "over", "gauge": {"dataPoints": [{"timeUnixNano": "1785585600000000000", "flags": 1}]}}]}]}],
 		"somethingNew": {"a": [1, 2]}}`), "Content-Type", jsonType)
-	require.Equal(t, 200, res.StatusCode, string(answer))
-	require.Equal(t, "{}", string(answer))
+	require.Equal(t, 200, res.code, string(res.body))
+	require.Equal(t, "{}", string(res.body))
 	require.Equal(t, []string{`broken{n="8080", pod="a"} 0.5@0`, `whole{pod="a"} 7@0`}, h.held(""))
 }
 

@@ -31,6 +31,7 @@ func newHTTPServer(handler http.Handler, logger *slog.Logger, answer time.Durati
 func otlpHandler(metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(otlpreceiver.MetricsPath, metrics)
+	mux.Handle("/", otlpreceiver.NotFound())
 	return mux
 }
 
