@@ -148,9 +148,9 @@ func (p *point) began(start uint64) {
 	}
 }
 
-// start is when a metric's point was zero, in ms, or 0.
-func (p *point) start(m *metricPart) int64 {
-	if !m.counter || p.counting == 0 {
+// start is when a counter was zero, in ms, or 0.
+func (p *point) start() int64 {
+	if p.counting == 0 {
 		return 0
 	}
 	return int64(p.time/1e6) - int64(p.counting) //nolint:gosec // at most 1.8e13

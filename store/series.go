@@ -134,13 +134,20 @@ func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32, st
 		arrived := last.t + int64(s.lag)
 		over := arrived + s.patienceLocked(lookback)
 		s.learnLocked(now-arrived, in.t, last.t, lookback, over <= now)
+		var evicted bool
 		over = max(over, last.t+1)
-		evicted := start < over && s.startLocked(start, in, mint, limit)
-		if over < in.t && over <= now && !last.stale() {
+		marked := over < in.t && over <= now && !last.stale()
+		if marked && start > last.t && start < over {
+			evicted = s.startLocked(start, in, mint, limit)
+		}
+		if marked {
 			// The series was over in between: keep for later what was said then.
 			evicted = s.ring.push(sample{t: over, v: staleNaN}, mint, limit) || evicted
+			last.t = over
 		}
-		evicted = s.startLocked(start, in, mint, limit) || evicted
+		if start > last.t {
+			evicted = s.startLocked(start, in, mint, limit) || evicted
+		}
 		s.ahead = ahead
 		if in.hist != nil {
 			in.hist = hinted(last.hist, in.hist)
@@ -162,14 +169,11 @@ func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32, st
 	}
 }
 
-// startLocked puts a zero where a counter says that it began, if that is news:
-// then rate() and increase() count what came before in, and see a restart that
-// its value doesn't show.
+// startLocked puts a zero where a counter says that it began, which must be after
+// all there is: then rate() and increase() count what came before in, and see a
+// restart that its value doesn't show.
 func (s *Series) startLocked(start int64, in sample, mint int64, limit int) (evicted bool) {
 	if start == 0 || start < mint || start >= in.t || in.stale() {
-		return false
-	}
-	if n := s.ring.len(); n > 0 && start <= s.ring.time(n-1) {
 		return false
 	}
 	zero := sample{t: start}
