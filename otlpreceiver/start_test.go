@@ -19,7 +19,14 @@ func since(s float64, ps ...*mpb.NumberDataPoint) []*mpb.NumberDataPoint {
 // TestStartTimesSayWhereCountersBegan: new and known series alike, of counters
 // and nothing else.
 func TestStartTimesSayWhereCountersBegan(t *testing.T) {
+	for name, pdataOnly := range map[string]bool{"hot": false, "pdata": true} {
+		t.Run(name, func(t *testing.T) { startTimes(t, pdataOnly) })
+	}
+}
+
+func startTimes(t *testing.T, pdataOnly bool) {
 	h := serve(t, config{})
+	h.receiver.pdataOnly = pdataOnly
 	push := func(s, began, v float64) {
 		t.Helper()
 		b := buckets(s, []float64{1}, []uint64{uint64(v), 1}, v)
