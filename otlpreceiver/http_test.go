@@ -261,6 +261,19 @@ func TestRequestsOfEveryLengthComeWhole(t *testing.T) {
 	require.ErrorIs(t, err, errTooLarge)
 }
 
+// TestABodyOfUnsaidLengthIsBounded: nothing but reading it tells, compressed or
+// not.
+func TestABodyOfUnsaidLengthIsBounded(t *testing.T) {
+	h := serveHTTP(t, config{})
+	for encoding, body := range map[string][]byte{
+		"identity": make([]byte, httpLimit+1),
+		"gzip":     bytes.Repeat(gzipped(t, nil), httpLimit/20), // of nothing, for ever
+	} {
+		res := h.post(readerFunc(bytes.NewReader(body).Read), "Content-Type", jsonType, "Content-Encoding", encoding)
+		require.Equal(t, http.StatusRequestEntityTooLarge, res.code, encoding)
+	}
+}
+
 func TestAClaimedLengthTakesNoMemory(t *testing.T) {
 	r, w := io.Pipe()
 	read := make(chan int, 1)

@@ -167,7 +167,13 @@ func (s *Server) ask(ctx context.Context, q *question) answer {
 		// The caller is gone; what the engine says then tells nothing about the data.
 		return answer{err: context.Cause(ctx)}
 	}
-	a := q.state.decide(situation{
+	a := q.state.decide(s.situation(ctx, q, now, v, err), func(was, is cause, a answer) { s.logChange(q, was, is, a) })
+	s.metrics.answers[a.cause].Inc()
+	return a
+}
+
+func (s *Server) situation(ctx context.Context, q *question, now time.Time, v float64, err error) situation {
+	return situation{
 		trigger: q.trigger,
 		at:      now,
 		value:   v,
@@ -177,9 +183,25 @@ func (s *Server) ask(ctx context.Context, q *question) answer {
 			v, err := q.plan.Eval(ctx, e.GoneAt)
 			return v, err == nil
 		},
-	}, func(was, is cause, a answer) { s.logChange(q, was, is, a) })
-	s.metrics.answers[a.cause].Inc()
-	return a
+	}
+}
+
+// Missing tells why a query that has no result now must not be read as zero, by
+// the rules for a trigger with nothing but a query, of which nothing is
+// remembered; nil if it may. It is for KEDA's prometheus trigger, which reads
+// every empty result so.
+func (s *Server) Missing(ctx context.Context, text string) error {
+	plan, err := s.opts.Queries.Compile(text, query.LastOne)
+	if err != nil {
+		return err
+	}
+	now := s.opts.Now()
+	v, err := plan.Eval(ctx, now)
+	if err == nil {
+		return fmt.Errorf("%w: the result was empty, and is %v a moment later", ErrHeld, v)
+	}
+	q := &question{trigger: &trigger{missing: s.opts.Missing}, plan: plan}
+	return decide(s.situation(ctx, q, now, v, err)).err
 }
 
 func (s *Server) logChange(q *question, was, is cause, a answer) {

@@ -65,7 +65,7 @@ type Config struct {
 
 	Profiling           bool   // Go's profiles at the telemetry address
 	QueryMaxConcurrency int    // requests of the HTTP API evaluated at a time
-	HTTPSumSelectors    bool   // every bare selector over HTTP means its sum, not only under /keda
+	HTTPSumSelectors    bool   // answer as under /keda everywhere: sums of bare selectors, no empty result that hides load
 	HTTPCORSOrigin      string // regular expression of the origins, in full, whose scripts may read the HTTP API; empty is none
 
 	LogLevel  slog.Level
@@ -153,7 +153,7 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 	f.IntVar(&c.QueryCacheSize, "query-cache-size", 10_000, "compiled queries kept")
 	f.IntVar(&c.QueryMaxConcurrency, "query-max-concurrency", 20, "requests of the HTTP API evaluated at a time; KEDA's gRPC calls don't count")
 
-	f.BoolVar(&c.HTTPSumSelectors, "http-sum-selectors", false, "answer an instant query over HTTP that is a bare selector with its sum, everywhere and not only under /keda")
+	f.BoolVar(&c.HTTPSumSelectors, "http-sum-selectors", false, "answer over HTTP as under /keda everywhere: an instant query that is a bare selector with its sum, an empty result that hides load with an error")
 	f.StringVar(&c.HTTPCORSOrigin, "http-cors-origin", ".*", "regular `expression` of the origins, in full, whose scripts may read the HTTP API; empty is none")
 
 	f.BoolVar(&c.Profiling, "profiling", false, "serve Go's profiles at /debug/pprof/ of the telemetry address, to whoever can reach it")

@@ -22,6 +22,9 @@ type Options struct {
 	Parser    parser.Parser // the engine's
 	// AddOn evaluates a query in otel-add-on's grammar now.
 	AddOn func(ctx context.Context, query, overTime string) (float64, error)
+	// Missing tells why a query under /keda that has no result now must not be
+	// read as zero, as KEDA does; nil if it may (never asked if nil).
+	Missing func(ctx context.Context, query string) error
 
 	Timeout      time.Duration  // of one request until its answer is written, the wait for its turn included (2s)
 	Concurrency  int            // requests evaluated at a time (20)

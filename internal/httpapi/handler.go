@@ -26,6 +26,7 @@ type answer struct {
 	data     func(*output) // writes the data
 	warnings annotations.Annotations
 	query    string // the warnings' positions are in it
+	empty    bool   // a vector without elements
 	close    func() // if set, called after data
 }
 

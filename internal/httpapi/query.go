@@ -18,7 +18,8 @@ const maxPoints = 11000
 var errTruncated = errors.New("results truncated due to limit")
 
 func (a *API) query(r *request) (answer, error) {
-	at, err := momentOf(r.form.Get("time"), a.opts.Now())
+	now := a.opts.Now()
+	at, err := momentOf(r.form.Get("time"), now)
 	if err != nil {
 		return answer{}, err
 	}
@@ -26,9 +27,13 @@ func (a *API) query(r *request) (answer, error) {
 	if r.sum {
 		text = a.sumOf(text)
 	}
-	return a.run(r, text, func(opts promql.QueryOpts) (promql.Query, error) {
+	result, err := a.run(r, text, func(opts promql.QueryOpts) (promql.Query, error) {
 		return a.opts.Engine.NewInstantQuery(r.ctx, a.opts.Queryable, opts, text, at)
 	})
+	if err == nil && result.empty && r.sum && at.Equal(now) && a.opts.Missing != nil {
+		err = a.opts.Missing(r.ctx, text)
+	}
+	return result, err
 }
 
 // sumOf puts a sum around a bare selector, which yields one element per pod:
@@ -103,6 +108,8 @@ func (a *API) run(r *request, text string, build func(promql.QueryOpts) (promql.
 		return result, res.Err
 	}
 	result.warnings = res.Warnings
+	vector, ok := res.Value.(promql.Vector)
+	result.empty = ok && len(vector) == 0
 	value, cut := truncate(res.Value, limit)
 	if cut {
 		result.warnings.Add(errTruncated)

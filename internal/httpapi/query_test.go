@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -167,6 +169,42 @@ func TestSums(t *testing.T) {
 	}
 	exact := only.do(get(t.Context(), "/api/v1/query?query=running"+time))
 	require.Contains(t, exact.Body.String(), `"pod":"b"`, "without the prefix it is Prometheus'")
+}
+
+// TestAnEmptyResultThatHidesLoadIsAnError under /keda, and is none elsewhere.
+func TestAnEmptyResultThatHidesLoadIsAnError(t *testing.T) {
+	var asked []string
+	why := errors.New("it went silent under load")
+	missing := func(o *Options) {
+		o.Missing = func(_ context.Context, query string) error {
+			asked = append(asked, query)
+			return why
+		}
+	}
+	f := newFixture(t, missing)
+	f.load(t, pods)
+	for _, path := range []string{
+		"/api/v1/query?query=gone",
+		"/keda/api/v1/query?query=gone&time=1600000000", // history is no decision
+		"/keda/api/v1/query?query=running",
+		"/keda/api/v1/query?query=vector(1)",
+		"/keda/api/v1/query?query=1",
+		"/keda/api/v1/query_range?query=gone&start=1700000000&end=1700000000&step=1",
+	} {
+		require.Equal(t, http.StatusOK, f.do(get(t.Context(), path)).Code, path)
+	}
+	require.Empty(t, asked)
+	const path = "/keda/api/v1/query?query=gone"
+	w := f.do(get(t.Context(), path))
+	require.Equal(t, http.StatusUnprocessableEntity, w.Code)
+	require.JSONEq(t, `{"status":"error","errorType":"execution","error":"it went silent under load"}`, w.Body.String())
+	require.Equal(t, []string{"sum(gone)"}, asked)
+	why = nil
+	require.Contains(t, f.do(get(t.Context(), path)).Body.String(), `"result":[]`)
+
+	everywhere := newFixture(t, missing, func(o *Options) { o.SumSelectors = true })
+	why = errors.New("so it did here")
+	require.Equal(t, http.StatusUnprocessableEntity, everywhere.do(get(t.Context(), "/api/v1/query?query=gone")).Code)
 }
 
 // TestStalenessIsTheStores: a pod that died is out of the sum when it is out for

@@ -17,6 +17,7 @@ import (
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/selfmetrics"
 	"github.com/keda-otel-scaler/keda-otel-scaler/otlpreceiver"
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
+	"github.com/keda-otel-scaler/keda-otel-scaler/scaler"
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
@@ -24,7 +25,7 @@ import (
 // module v0.316.0 is its release 3.16.0.
 const prometheusVersion = "3.16.0"
 
-func newAPI(cfg config.Config, samples *store.Store, queries *query.Engine, a Addresses, logger *slog.Logger, registry *prometheus.Registry) *httpapi.API {
+func newAPI(cfg config.Config, samples *store.Store, queries *query.Engine, answers *scaler.Server, a Addresses, logger *slog.Logger, registry *prometheus.Registry) *httpapi.API {
 	engine, parser := queries.PromQL()
 	build := selfmetrics.ReadBuild()
 	return httpapi.New(httpapi.Options{
@@ -32,6 +33,7 @@ func newAPI(cfg config.Config, samples *store.Store, queries *query.Engine, a Ad
 		Engine:       engine,
 		Parser:       parser,
 		AddOn:        addOn(queries),
+		Missing:      answers.Missing,
 		Timeout:      cfg.QueryTimeout,
 		Concurrency:  cfg.QueryMaxConcurrency,
 		SumSelectors: cfg.HTTPSumSelectors,

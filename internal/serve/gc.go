@@ -12,7 +12,7 @@ const (
 	// garbageRoom is how much garbage may gather before a collection, in bytes,
 	// however little is live: gRPC leaves some ten kilobytes a request, and with
 	// Go's default of once the live heap a small store is collected all the time.
-	garbageRoom = 20 << 20
+	garbageRoom = 14 << 20
 	// leastGarbage is the least room as a percentage of the live heap: most of a
 	// large store is samples, which stay, and room for as much again is wasted.
 	leastGarbage = 30

@@ -13,7 +13,7 @@ import (
 func TestRoomForGarbageFollowsTheLiveHeap(t *testing.T) {
 	const mib = 1 << 20
 	for live, want := range map[uint64]uint64{ // in MiB, the room in MiB
-		0: 0, 1: 5, 4: 20, 10: 20, 20: 20, 60: 20, 100: 30, 1000: 300,
+		0: 0, 1: 4, 4: 14, 10: 14, 20: 14, 45: 14, 100: 30, 1000: 300,
 	} {
 		room := live * mib * uint64(gcPercent(live*mib)) / 100
 		require.InDelta(t, want*mib, room, mib, "live %d MiB", live)
@@ -33,8 +33,8 @@ func TestPaceIsSetAfterACollectionAndTakenBack(t *testing.T) {
 	ballast := make([]byte, 40<<20)
 	require.Eventually(t, func() bool {
 		runtime.GC()
-		return percent() < 60
-	}, 10*time.Second, time.Millisecond, "twenty MiB are half of forty")
+		return percent() < 40
+	}, 10*time.Second, time.Millisecond, "fourteen MiB are a third of forty")
 	runtime.KeepAlive(ballast)
 	stop()
 	require.Equal(t, before, percent())

@@ -94,7 +94,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 
 	state := newState()
 	calls := selfmetrics.NewGRPC(registry, logger)
-	api := newAPI(cfg, samples, queries, listeners.addresses(), logger, registry)
+	api := newAPI(cfg, samples, queries, answers, listeners.addresses(), logger, registry)
 	otlp := receiver.Handler(cfg.MaxRequestBytes)
 	s := &servers{
 		state:     state,

@@ -84,6 +84,8 @@ func TestAllServersAnswer(t *testing.T) {
 		{i.HTTP, "/api/v1/status/buildinfo", http.StatusOK, `"version":"3.`},
 		{i.HTTP, "/info", http.StatusOK, `"retentionSeconds": "120"`},
 		{i.HTTP, "/memstore/names", http.StatusOK, `"queue_length"`},
+		{i.HTTP, "/api/v1/query?query=nothing", http.StatusOK, `"result":[]`},
+		{i.HTTP, "/keda/api/v1/query?query=nothing", http.StatusOK, `"result":[]`},
 		{i.Telemetry, "/healthz", http.StatusOK, "ok"},
 		{i.Telemetry, "/readyz", http.StatusOK, "ok"},
 		{i.Telemetry, "/metrics", http.StatusOK, `keda_otel_scaler_grpc_requests_total{code="OK",method="/externalscaler.ExternalScaler/GetMetrics",server="keda"} 1`},
@@ -102,6 +104,15 @@ func TestAllServersAnswer(t *testing.T) {
 		require.Contains(t, i.log.String(), "msg=listening server="+server+" address="+address.String()+"\n")
 	}
 	_, err = i.wait(t)
+	require.NoError(t, err)
+}
+
+func TestKEDAsPrometheusTriggerHoldsInTheWarmUp(t *testing.T) {
+	i := start(t, "--warm-up=10m")
+	code, body := get(t, i.HTTP, "/keda/api/v1/query?query=nothing")
+	require.Equal(t, http.StatusUnprocessableEntity, code)
+	require.Contains(t, body, "waits for the senders to come back")
+	_, err := i.wait(t)
 	require.NoError(t, err)
 }
 

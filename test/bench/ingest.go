@@ -23,7 +23,7 @@ const ingestMethod = "CPU time, user and system, that the kernel charges to the 
 	"place; before each measured phase every series is sent once, so all are known. *sidecar*: one pod a request, 20\n" +
 	"gauges of 4 attributes under a resource of 5. *gateway*: 50 such pods a request. The servers take turns, round by\n" +
 	"round; ratios are of one round, and the middle one counts. *bytes*: gRPC hands over the request's bytes and nobody\n" +
-	"decodes them. *pdata*: the Collector's own receiver, which decodes and drops."
+	"decodes them. *pdata*: the Collector's own receiver, which decodes and drops. " + steadyMethod
 
 // loaded is a server and the load it is under.
 type loaded struct {
@@ -97,7 +97,7 @@ func (b *bench) ingestServers(ctx context.Context, requests []*payload.Request) 
 		}
 		servers = append(servers, server)
 	}
-	ours, err := b.loadProduct(ctx, requests)
+	ours, err := b.loadSteady(ctx, requests)
 	if err != nil {
 		return servers, stop, err
 	}
@@ -110,6 +110,29 @@ func (b *bench) loadProduct(ctx context.Context, requests []*payload.Request, fl
 		return loaded{}, err
 	}
 	return load(product, p, p.Address(otlpGRPC), requests)
+}
+
+// steadyMethod says why a server's series are bounded where its CPU is measured.
+const steadyMethod = "A closed loop pushes in a minute what\n" +
+	"pods push in hours, and rings that grow all the time cost more than what is measured: so they hold 24 samples a series\n" +
+	"(--max-samples-per-series), as many as pods have in them at a push every five seconds, and are filled beforehand."
+
+// steadySamples is how many samples a series has at a push every five seconds.
+const steadySamples = 24
+
+// loadSteady starts the product and fills rings of that length.
+func (b *bench) loadSteady(ctx context.Context, requests []*payload.Request) (loaded, error) {
+	l, err := b.loadProduct(ctx, requests, fmt.Sprintf("--max-samples-per-series=%d", steadySamples))
+	if err != nil {
+		return l, err
+	}
+	for range steadySamples {
+		if err := l.generator.pass(ctx, now); err != nil {
+			l.stop()
+			return l, err
+		}
+	}
+	return l, nil
 }
 
 func load(name string, p *process.Process, address string, requests []*payload.Request) (loaded, error) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -12,13 +11,7 @@ import (
 
 const standingMethod = "What open StreamIsActive streams cost those who push: CPU time for a data point of gateway requests, to a process\n" +
 	"with that many ScaledObjects' streams open beside one without. Each ScaledObject's query sums over its own\n" +
-	"deployment's two pods of 20 series, and every deployment that pushes has a stream. The two processes take turns. A\n" +
-	"closed loop pushes in a minute what pods push in hours, and a ring that grows all the time costs more than what is\n" +
-	"measured; so both hold 24 samples a series (--max-samples-per-series), which is what pods have in them at a push every\n" +
-	"five seconds, and are filled beforehand."
-
-// heldSamples is how many samples a series has at a push every five seconds.
-const heldSamples = 24
+	"deployment's two pods of 20 series, and every deployment that pushes has a stream. The two processes take turns. " + steadyMethod
 
 // replicas is how many pods each deployment with a stream has.
 const replicas = 2
@@ -50,22 +43,16 @@ func (b *bench) standingAt(ctx context.Context, streams int) ([]report.Row, erro
 	if err != nil {
 		return nil, err
 	}
-	bounded := fmt.Sprintf("--max-samples-per-series=%d", heldSamples)
-	without, err := b.loadProduct(ctx, requests, bounded)
+	without, err := b.loadSteady(ctx, requests)
 	if err != nil {
 		return nil, err
 	}
 	defer without.stop()
-	with, err := b.loadProduct(ctx, requests, bounded)
+	with, err := b.loadSteady(ctx, requests)
 	if err != nil {
 		return nil, err
 	}
 	defer with.stop()
-	for range heldSamples {
-		if err := cmp.Or(without.generator.pass(ctx, now), with.generator.pass(ctx, now)); err != nil {
-			return nil, err
-		}
-	}
 	conn, err := dialKEDA(with.process.Address(kedaGRPC))
 	if err != nil {
 		return nil, err

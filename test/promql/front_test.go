@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
 // front has each instant query of a script answered by our plans as well, and
@@ -21,8 +22,9 @@ type front struct {
 	promql.QueryEngine
 	t        *testing.T // of the script that runs
 	idle     bool       // no plan is asked
-	asked    int        // queries that a plan was made for
-	answered int        // of these, with a number
+	lookback time.Duration
+	asked    int // queries that a plan was made for
+	answered int // of these, with a number
 	engines  map[storage.Queryable]*query.Engine
 }
 
@@ -33,7 +35,7 @@ func (f *front) NewInstantQuery(ctx context.Context, q storage.Queryable, opts p
 	}
 	ours := f.engines[q]
 	if ours == nil {
-		ours, err = query.New(query.Options{Store: q.(storageOf).held, Lookback: lookback, Retention: time.Hour})
+		ours, err = query.New(query.Options{Store: q.(interface{ ours() *store.Store }).ours(), Lookback: f.lookback, Retention: max(f.lookback, 2*time.Minute)})
 		require.NoError(f.t, err)
 		f.engines[q] = ours
 	}

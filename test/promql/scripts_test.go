@@ -1,7 +1,10 @@
 package promql
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/prometheus/prometheus/promql/promqltest"
 	"github.com/prometheus/prometheus/storage"
@@ -41,9 +44,32 @@ func TestPrometheusScripts(t *testing.T) {
 	f := &front{
 		QueryEngine: promqltest.NewTestEngine(t, false, lookback, 50_000),
 		engines:     map[storage.Queryable]*query.Engine{},
+		lookback:    lookback,
 	}
 	promqltest.RunBuiltinTestsWithStorage(runner{t, f}, f, newStorage)
 	t.Logf("%d queries of the scripts were asked of our plans, too; %d answers were numbers", f.asked, f.answered)
 	require.Greater(t, f.asked, 500)
 	require.Greater(t, f.answered, 100)
+}
+
+// TestOurScripts runs those about what is ours, on the store as it is in
+// production. Their form is Prometheus', but what is loaded arrives at its time.
+func TestOurScripts(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/*.test")
+	require.NoError(t, err)
+	require.NotEmpty(t, scripts)
+	const live = 2 * time.Minute // lookback and retention
+	for _, path := range scripts {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			script, err := os.ReadFile(path)
+			require.NoError(t, err)
+			f := &front{
+				QueryEngine: promqltest.NewTestEngine(t, false, live, 50_000),
+				engines:     map[storage.Queryable]*query.Engine{},
+				lookback:    live, t: t,
+			}
+			promqltest.RunTestWithStorage(t, string(script), atItsTime{f}, newLiveStorage)
+			require.NotZero(t, f.answered)
+		})
+	}
 }

@@ -44,6 +44,8 @@ func (s storageOf) Querier(mint, maxt int64) (storage.Querier, error) {
 	return s.held.Querier(mint, maxt)
 }
 
+func (s storageOf) ours() *store.Store { return s.held }
+
 func (storageOf) Close() error { return nil }
 
 func (s storageOf) AppenderV2(context.Context) storage.AppenderV2 {
