@@ -9,7 +9,7 @@ MODULES       := $(patsubst %/go.mod,%,$(wildcard go.mod demo/go.mod proto/gener
 MODULES       := $(patsubst go.mod,.,$(MODULES))
 
 .DEFAULT_GOAL := build
-.PHONY: demo test lint build generate promql e2e bench bench-servers fuzz fmt
+.PHONY: demo test lint build generate promql otlp e2e bench bench-servers fuzz fmt
 
 # Show the product at work: a fleet of model servers, scaled before your eyes.
 demo:
@@ -35,6 +35,10 @@ generate:
 # Prometheus' own acceptance scripts, and some of ours, on our store.
 promql:
 	cd test/promql && $(GO) vet ./... && $(GO) test -count=1 ./...
+
+# The same OTLP requests to our receiver and to Prometheus' own.
+otlp:
+	cd test/otlp && $(GO) vet ./... && $(GO) test -count=1 ./...
 
 # One package at a time: they pick free ports and measure reactions. The timeout
 # has room for building the peers on a machine that never did.

@@ -55,6 +55,7 @@ func startService(ctx context.Context, binary string, forward func(string)) (*se
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	cmd := exec.CommandContext(own, binary, "serve",
 		"--otlp-grpc-address=127.0.0.1:0",
+		"--otlp-http-address=127.0.0.1:0",
 		"--keda-address=127.0.0.1:0",
 		"--http-address=127.0.0.1:0",
 		"--telemetry-address=127.0.0.1:0",

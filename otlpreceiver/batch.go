@@ -47,6 +47,7 @@ type metricPart struct {
 	own       bool  // all of it is pdata's
 	kind      kind
 	delta     bool
+	counter   bool // or a histogram, which is several
 }
 
 // maxPooled is the number of points beyond which a batch's memory goes back to
@@ -203,7 +204,7 @@ func (in *batch) nameOf(m *metricPart) key {
 // readData reads a gauge, sum or histogram.
 func (in *batch) readData(m *metricPart, i, end int) bool {
 	b := in.request[:end]
-	temporality := uint64(0)
+	var temporality, monotonic uint64
 	for i < end {
 		switch {
 		case b[i] == dataPoints:
@@ -217,13 +218,14 @@ func (in *batch) readData(m *metricPart, i, end int) bool {
 				return false
 			}
 		case b[i] == dataMonotonic && m.kind == sum:
-			if _, i = uvarint(b, i+1); i == 0 {
+			if monotonic, i = uvarint(b, i+1); i == 0 {
 				return false
 			}
 		default:
 			return false
 		}
 	}
+	m.counter = m.kind == explicitHistogram || monotonic != 0
 	m.delta = temporality == uint64(pmetric.AggregationTemporalityDelta)
 	return m.kind == gauge || m.delta || temporality == uint64(pmetric.AggregationTemporalityCumulative)
 }

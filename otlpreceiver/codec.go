@@ -10,13 +10,6 @@ import (
 // buffer pool until they are freed.
 type request struct{ buf mem.Buffer }
 
-func (r *request) size() int {
-	if r.buf == nil {
-		return 0
-	}
-	return r.buf.Len()
-}
-
 func (r *request) bytes() []byte {
 	if r.buf == nil {
 		return nil

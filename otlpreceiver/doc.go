@@ -1,5 +1,5 @@
-// Package otlpreceiver takes OTLP metrics in over gRPC and puts them into the
-// store as Prometheus would name them.
+// Package otlpreceiver takes OTLP metrics in over gRPC and HTTP and puts them into
+// the store as Prometheus would name them.
 //
 // It owns the MetricsService, the decoding of its requests, metric and label
 // names, temporality, and what the sender is told about points that were not
@@ -19,7 +19,7 @@
 // request that is malformed or oddly put together. The two are equal in all
 // that a sender or a query can see, which FuzzWireAgainstPdata holds them to.
 //
-// A request that can't be decoded is answered InvalidArgument and stores
+// A request that can't be decoded is answered InvalidArgument, or 400, and stores
 // nothing: the sender drops it instead of sending it for ever. A point that
 // can't be stored is counted in partial_success, and the rest of its request
 // is stored.

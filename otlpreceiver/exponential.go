@@ -22,7 +22,7 @@ var (
 
 // exponential stores an exponential histogram as a native one.
 func (t *translator) exponential(m metric, p pmetric.ExponentialHistogramDataPoint) error {
-	ms, err := t.enter(m, p.Attributes(), p.Timestamp())
+	ms, err := t.enter(m, p)
 	if err != nil {
 		return err
 	}

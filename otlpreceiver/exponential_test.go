@@ -148,6 +148,15 @@ func TestDeltaExponentialHistogramAccumulates(t *testing.T) {
 	require.Equal(t, 6.0, got.Sum)
 	// At scale 3 bucket 5 halves to 2 and buckets 6 and 7 to 3.
 	requireBuckets(t, got.PositiveBucketIterator(), 1, 2, 2, []uint64{1, 109})
+
+	h.clock.advance(time.Second)
+	wide := expPoint(4, 2, 3, []uint64{1}, 1)
+	wide.ZeroThreshold, wide.ZeroCount, wide.Count = 0.25, 5, 6
+	h.sendOK(exponentialOf("e", delta, wide))
+	got = h.native("e")
+	require.Equal(t, 0.25, got.ZeroThreshold, "of two, the wider")
+	require.Equal(t, 5.0, got.ZeroCount)
+	require.Equal(t, 116.0, got.Count)
 }
 
 func TestExponentialHistogramEnds(t *testing.T) {

@@ -62,6 +62,8 @@ type config struct {
 	logger     *slog.Logger
 	server     []grpc.ServerOption
 	register   func(*grpc.Server)
+
+	readTimeout time.Duration // of HTTP
 }
 
 func serve(t testing.TB, c config) *harness {

@@ -20,7 +20,7 @@ var (
 // histogram stores a histogram with explicit bounds as Prometheus' classic
 // series: buckets that count everything up to their bound, a sum and a count.
 func (t *translator) histogram(m metric, p pmetric.HistogramDataPoint) error {
-	ms, err := t.enter(m, p.Attributes(), p.Timestamp())
+	ms, err := t.enter(m, p)
 	if err != nil {
 		return err
 	}

@@ -40,10 +40,14 @@ func (in *batch) store() {
 // storeNumbers is the hot path: a value for a series that is known. Everything else
 // about a number is slowNumber's.
 func (in *batch) storeNumbers(o *origin, m *metricPart, points []point) {
+	in.app.Since(0)
 	for i := range points {
 		p := &points[i]
 		var err error
 		ms := int64(p.time / 1e6) //nolint:gosec // at most 1.8e13
+		if m.counter {
+			in.app.Since(p.start())
+		}
 		switch {
 		case p.series == nil || !p.plain:
 			err = in.slowNumber(o, m, p)
@@ -125,6 +129,7 @@ func (h *histogramPart) plain(m *metricPart) bool {
 func (in *batch) known(m *metricPart, p *point, h *histogramPart) error {
 	var first firstError
 	ms := int64(p.time / 1e6) //nolint:gosec // at most 1.8e13
+	in.app.Since(p.start())
 	add := in.app.AppendTo
 	if m.delta {
 		add = in.app.AddTo
@@ -185,7 +190,7 @@ func (in *batch) enter(m *metricPart, p *point) (pmetric.Metric, error) {
 	giveWay()
 	if in.entered != m {
 		in.entered = m
-		in.metric = metric{sent: string(in.bytes(m.name)), delta: m.delta}
+		in.metric = metric{sent: string(in.bytes(m.name)), delta: m.delta, counter: m.counter}
 		in.metric.name, in.problem = in.t.names.metric(in.metric.sent)
 	}
 	if in.problem != nil {

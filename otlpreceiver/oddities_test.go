@@ -159,7 +159,7 @@ func (o *oddities) data() []byte {
 func (o *oddities) point(kind protowire.Number) []byte {
 	at := pick(o, 0, -time.Second, 0, time.Second, -2*time.Second, time.Minute, -time.Hour, 1<<62)
 	stamp := uint64(o.now.Add(at).UnixNano())
-	fields := [][]byte{fixed(2, 1), pick(o, fixed(3, stamp), fixed(3, 0), nil)}
+	fields := [][]byte{o.start(stamp), pick(o, fixed(3, stamp), fixed(3, 0), nil)}
 	number := math.Float64bits(pick(o, 1, 2, 0, -3, 1e300, math.Inf(1), math.NaN(), math.Float64frombits(value.StaleNaN)))
 	flags := pick(o, nil, varint(8, 0), varint(8, 1), varint(8, 2), varint(8, 1<<35+1))
 	switch kind {
@@ -192,6 +192,11 @@ func (o *oddities) point(kind protowire.Number) []byte {
 		fields = append(fields, o.attributes(7)...)
 	}
 	return o.message(fields...)
+}
+
+// start is the field of a start time: mostly one that means nothing.
+func (o *oddities) start(stamp uint64) []byte {
+	return pick(o, fixed(2, 1), fixed(2, stamp), nil, fixed(2, stamp-2e9), fixed(2, stamp+1), fixed(2, stamp-1), fixed(2, uint64(start.UnixNano())), fixed(2, 1<<63))
 }
 
 // attributes are fields of that number.

@@ -3,6 +3,7 @@ package otlpreceiver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
@@ -126,19 +128,25 @@ func handleExport(srv any, ctx context.Context, dec func(any) error, intercept g
 // compressed, cut off. gRPC has answered it already.
 func (r *Receiver) unread() { r.metrics.unread.Inc() }
 
-// export stores one request: on the hot path if that understands all of it.
+// export stores one request that came over gRPC.
 func (r *Receiver) export(ctx context.Context, req *request) (*response, error) {
+	return r.ingest(ctx, req.bytes(), protobufFormat)
+}
+
+// ingest stores one request: on the hot path if that understands all of it.
+// Nothing keeps b.
+func (r *Receiver) ingest(ctx context.Context, b []byte, f *format) (*response, error) {
 	in := r.batches.Get().(*batch) // not given back by a panic
 	in.reset()
-	if !r.pdataOnly && in.read(req.bytes()) {
+	if f.hot && !r.pdataOnly && in.read(b) {
 		in.store()
-	} else if err := r.slowExport(ctx, req, in.t); err != nil {
+	} else if err := r.slowExport(ctx, b, f, in.t); err != nil {
 		r.release(in)
 		return nil, err
 	}
 	in.app.Commit()
 	r.metrics.count(&in.t.result)
-	res, err := r.respond(ctx, &in.t.result)
+	res, err := r.respond(ctx, &in.t.result, f)
 	r.release(in)
 	return res, err
 }
@@ -151,35 +159,41 @@ func (r *Receiver) release(in *batch) {
 }
 
 // slowExport has pdata read all of a request that is malformed or unusual.
-func (r *Receiver) slowExport(ctx context.Context, req *request, t *translator) error {
-	md, err := decode(req.bytes())
+func (r *Receiver) slowExport(ctx context.Context, b []byte, f *format, t *translator) error {
+	md, err := f.decode(b)
 	if err != nil {
 		r.metrics.malformed.Inc()
 		r.log.LogAttrs(ctx, slog.LevelDebug, "malformed OTLP request refused",
-			slog.String("peer", peerOf(ctx)), slog.Int("bytes", req.size()), slog.Any("error", err))
-		return status.Errorf(codes.InvalidArgument,
-			"the %d bytes are not an OTLP ExportMetricsServiceRequest: %s", req.size(), clip(err.Error()))
+			slog.String("peer", peerOf(ctx)), slog.Int("bytes", len(b)), slog.Any("error", err))
+		return malformed(fmt.Sprintf("the %d bytes are not an OTLP ExportMetricsServiceRequest in %s: %s",
+			len(b), f.contentType, clip(err.Error())))
 	}
 	t.walk(md)
 	return nil
 }
 
-// fullSuccess is no bytes at all, and only read.
-var fullSuccess response
+// malformed says it once for people and once, as OTLP wants it, for programs.
+func malformed(why string) error {
+	s := status.New(codes.InvalidArgument, why)
+	detailed, err := s.WithDetails(&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{Description: why}}})
+	if err != nil {
+		return s.Err()
+	}
+	return detailed.Err()
+}
 
-// respond says which points were not stored. Full success is no bytes at all:
-// OTLP wants partial_success unset then.
-func (r *Receiver) respond(ctx context.Context, res *result) (*response, error) {
+// respond says which points were not stored.
+func (r *Receiver) respond(ctx context.Context, res *result, f *format) (*response, error) {
 	msg := res.message()
 	if msg == "" {
-		return &fullSuccess, nil
+		return &f.accepted, nil
 	}
 	rejected := res.rejectedPoints()
 	r.warn(ctx, rejected, msg)
 	out := pmetricotlp.NewExportResponse()
 	out.PartialSuccess().SetRejectedDataPoints(rejected)
 	out.PartialSuccess().SetErrorMessage(msg)
-	b, err := out.MarshalProto()
+	b, err := f.partly(out)
 	if err != nil {
 		return nil, status.Errorf(codes.Internal, "encoding the response: %v", err)
 	}

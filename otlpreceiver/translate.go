@@ -81,22 +81,25 @@ type metric struct {
 	sent  string // the name as it was sent, for messages
 	name  string
 	delta bool
+	// counter tells that the values, or those of a histogram's or summary's
+	// count and sum, only rise, but for restarts.
+	counter bool
 }
 
 func (t *translator) metric(m pmetric.Metric) {
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
-		points(t, gauge, m, pmetric.AggregationTemporalityCumulative, m.Gauge().DataPoints(), t.number)
+		points(t, gauge, m, false, pmetric.AggregationTemporalityCumulative, m.Gauge().DataPoints(), t.number)
 	case pmetric.MetricTypeSum:
-		points(t, sum, m, m.Sum().AggregationTemporality(), m.Sum().DataPoints(), t.number)
+		points(t, sum, m, m.Sum().IsMonotonic(), m.Sum().AggregationTemporality(), m.Sum().DataPoints(), t.number)
 	case pmetric.MetricTypeHistogram:
 		h := m.Histogram()
-		points(t, explicitHistogram, m, h.AggregationTemporality(), h.DataPoints(), t.histogram)
+		points(t, explicitHistogram, m, true, h.AggregationTemporality(), h.DataPoints(), t.histogram)
 	case pmetric.MetricTypeExponentialHistogram:
 		h := m.ExponentialHistogram()
-		points(t, exponentialHistogram, m, h.AggregationTemporality(), h.DataPoints(), t.exponential)
+		points(t, exponentialHistogram, m, true, h.AggregationTemporality(), h.DataPoints(), t.exponential)
 	case pmetric.MetricTypeSummary:
-		points(t, summary, m, pmetric.AggregationTemporalityCumulative, m.Summary().DataPoints(), t.summary)
+		points(t, summary, m, true, pmetric.AggregationTemporalityCumulative, m.Summary().DataPoints(), t.summary)
 	default:
 		t.result.warn(m.Name(), errNoData)
 	}
@@ -109,7 +112,7 @@ type slice[P any] interface {
 }
 
 // points appends the points of one metric, or rejects all of them.
-func points[P any, S slice[P]](t *translator, k kind, m pmetric.Metric, temporality pmetric.AggregationTemporality, ps S, each func(metric, P) error) {
+func points[P any, S slice[P]](t *translator, k kind, m pmetric.Metric, counter bool, temporality pmetric.AggregationTemporality, ps S, each func(metric, P) error) {
 	name, err := t.names.metric(m.Name())
 	if err == nil && temporality != pmetric.AggregationTemporalityCumulative && temporality != pmetric.AggregationTemporalityDelta {
 		err = errNoTemporality
@@ -118,29 +121,42 @@ func points[P any, S slice[P]](t *translator, k kind, m pmetric.Metric, temporal
 		t.result.reject(k, m.Name(), int64(ps.Len()), err)
 		return
 	}
-	in := metric{m.Name(), name, temporality == pmetric.AggregationTemporalityDelta}
+	in := metric{m.Name(), name, temporality == pmetric.AggregationTemporalityDelta, counter}
 	for i := range ps.Len() {
 		t.result.point(k, in.sent, each(in, ps.At(i)))
 	}
 }
 
-// enter prepares t.series for a point with these attributes and returns its
-// time. A label of the point wins over one of its resource.
-func (t *translator) enter(m metric, attrs pcommon.Map, at pcommon.Timestamp) (ms int64, err error) {
+// pointOf is what pdata's data points of every kind have.
+type pointOf interface {
+	Attributes() pcommon.Map
+	StartTimestamp() pcommon.Timestamp
+	Timestamp() pcommon.Timestamp
+}
+
+// enter prepares t.series and t.app for a point and returns its time. A label of
+// the point wins over one of its resource.
+func (t *translator) enter(m metric, p pointOf) (ms int64, err error) {
+	t.app.Since(0)
+	at := p.Timestamp()
 	if at == 0 {
 		return 0, errNoTime
 	}
-	t.attrs = appendAttributes(t.attrs[:0], attrs)
+	t.attrs = appendAttributes(t.attrs[:0], p.Attributes())
 	if t.own, err = t.names.appendLabels(t.own[:0], t.attrs); err != nil {
 		return 0, err
 	}
 	t.series.base = appendMerged(t.series.base[:0], t.own, t.resource)
 	// Unsigned until divided: the far future must not become the past.
-	return int64(uint64(at) / 1e6), checkSize(m.name, t.series.base) //nolint:gosec // at most 1.8e13
+	ms = int64(uint64(at) / 1e6)                                                   //nolint:gosec // at most 1.8e13
+	if start := int64(uint64(p.StartTimestamp()) / 1e6); m.counter && start < ms { //nolint:gosec // the same
+		t.app.Since(start)
+	}
+	return ms, checkSize(m.name, t.series.base)
 }
 
 func (t *translator) number(m metric, p pmetric.NumberDataPoint) error {
-	ms, err := t.enter(m, p.Attributes(), p.Timestamp())
+	ms, err := t.enter(m, p)
 	if err != nil {
 		return err
 	}
@@ -159,7 +175,7 @@ func (t *translator) number(m metric, p pmetric.NumberDataPoint) error {
 }
 
 func (t *translator) summary(m metric, p pmetric.SummaryDataPoint) error {
-	ms, err := t.enter(m, p.Attributes(), p.Timestamp())
+	ms, err := t.enter(m, p)
 	if err != nil {
 		return err
 	}
@@ -168,12 +184,13 @@ func (t *translator) summary(m metric, p pmetric.SummaryDataPoint) error {
 		return t.endAll(m, "quantile", m.name, ms)
 	}
 	var first firstError
+	first.note(t.float(m, t.series.named(m.name+"_sum"), ms, p.Sum()))
+	first.note(t.float(m, t.series.named(m.name+"_count"), ms, float64(p.Count())))
+	t.app.Since(0)
 	for _, q := range p.QuantileValues().All() {
 		lset := t.series.variant(m.name, "quantile", formatFloat(q.Quantile()))
 		first.note(t.float(m, lset, ms, q.Value()))
 	}
-	first.note(t.float(m, t.series.named(m.name+"_sum"), ms, p.Sum()))
-	first.note(t.float(m, t.series.named(m.name+"_count"), ms, float64(p.Count())))
 	return first.err
 }
 

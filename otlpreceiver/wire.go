@@ -132,6 +132,28 @@ type point struct {
 	// decoded and histogram are places in the batch; decoded may be -1.
 	decoded, histogram int32
 	plain              bool // has a value, and nothing says otherwise
+	// counting is how long, in ms, a counter has counted since it was zero; 0 if
+	// that isn't said, or is more than any retention.
+	counting uint32
+}
+
+// began notes when a counter was zero. One that began at the time of its value
+// was somebody else's before: OTLP says so of a start that isn't known.
+func (p *point) began(start uint64) {
+	if start == 0 || start >= p.time {
+		return
+	}
+	if ms := p.time/1e6 - start/1e6; ms <= math.MaxUint32 {
+		p.counting = uint32(ms) //nolint:gosec // see above
+	}
+}
+
+// start is when a counter was zero, in ms, or 0.
+func (p *point) start() int64 {
+	if p.counting == 0 {
+		return 0
+	}
+	return int64(p.time/1e6) - int64(p.counting) //nolint:gosec // at most 1.8e13
 }
 
 // attributes are those of the point before. A pod's points mostly have the
@@ -150,7 +172,7 @@ func (a *attributes) lead(b []byte) bool {
 func (p *point) readNumber(b []byte, hash *hasher, before *attributes) bool {
 	var from, to int // of the attributes, which must be side by side
 	var same, hasValue bool
-	var flags uint64
+	var flags, start uint64
 	for i := 0; i < len(b); {
 		switch b[i] {
 		case pointStart, pointTime, numberDouble, numberInt:
@@ -159,6 +181,8 @@ func (p *point) readNumber(b []byte, hash *hasher, before *attributes) bool {
 			}
 			v := binary.LittleEndian.Uint64(b[i+1:])
 			switch b[i] {
+			case pointStart:
+				start = v
 			case pointTime:
 				p.time = v
 			case numberDouble:
@@ -197,6 +221,7 @@ func (p *point) readNumber(b []byte, hash *hasher, before *attributes) bool {
 		before.id = hash.of(before.raw)
 	}
 	p.id = before.id
+	p.began(start)
 	ended := flags&noRecordedValue != 0
 	p.plain = !ended && !value.IsStaleNaN(p.value)
 	return p.time != 0 && (hasValue || ended)

@@ -23,7 +23,7 @@ type histogramPart struct {
 func (p *point) readHistogram(b []byte, hash *hasher, before *attributes, h *histogramPart) bool {
 	var from, to int // of the attributes, which must be side by side
 	var same bool
-	var flags uint64
+	var flags, start uint64
 	for i := 0; i < len(b); {
 		switch b[i] {
 		case pointStart, pointTime, histogramCount, histogramSum, histogramMin, histogramMax:
@@ -32,6 +32,8 @@ func (p *point) readHistogram(b []byte, hash *hasher, before *attributes, h *his
 			}
 			v := binary.LittleEndian.Uint64(b[i+1:])
 			switch b[i] {
+			case pointStart:
+				start = v
 			case pointTime:
 				p.time = v
 			case histogramCount:
@@ -84,6 +86,7 @@ func (p *point) readHistogram(b []byte, hash *hasher, before *attributes, h *his
 		before.id = hash.of(before.raw)
 	}
 	p.id = before.id.and(hash.of(h.bounds))
+	p.began(start)
 	p.plain = flags&noRecordedValue == 0 && !value.IsStaleNaN(h.sum)
 	return p.time != 0
 }

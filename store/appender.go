@@ -21,7 +21,7 @@ const (
 	Future            // its time lay in the future; stored at the time of arrival
 	Late              // older than the newest sample; stored in its place
 	Duplicate         // a sample of that time is there already, which stays
-	Dropped           // a delta that is not newer than the newest sample
+	Dropped           // a delta of which a part, or all, may have been counted
 	Refused           // see the error
 	outcomes
 )
@@ -40,6 +40,7 @@ type Appender struct {
 	s       *Store
 	now     int64
 	mint    int64 // samples older than this are refused
+	start   int64 // when the counters appended now were zero, in ms; 0 if not known
 	touched []*Watch
 	counts  [outcomes]int
 	evicted int
@@ -56,6 +57,20 @@ func (s *Store) Appender() *Appender {
 func (a *Appender) Reset() {
 	a.now = a.s.now()
 	a.mint = a.now - a.s.opts.Retention.Milliseconds()
+	a.start = 0
+}
+
+// Since says when the counters that are appended from now on were zero, in ms;
+// 0 is for other values, and for counters of which that isn't known.
+//
+// What a sender calls the start may be the first value it saw of somebody else's
+// counter, which was not zero. It sends that value as well, at that very time.
+// If the store was not there yet to take it, the start means nothing.
+func (a *Appender) Since(start int64) {
+	if start < a.s.began {
+		start = 0
+	}
+	a.start = start
 }
 
 // Held returns the series with these labels, or nil if there is none. It is
@@ -181,7 +196,9 @@ func (a *Appender) tooOld(t int64) error {
 // to appends to a known series. After ErrFreed nothing was stored.
 func (a *Appender) to(ser *Series, in sample, delta bool) (Outcome, error) {
 	var ahead uint32
+	start := a.start
 	if in.t > a.now {
+		start = 0                                       // by the same wrong clock
 		ahead = uint32(min(in.t-a.now, math.MaxUint32)) //nolint:gosec // bounded right here
 		in.t = a.now
 	}
@@ -189,22 +206,25 @@ func (a *Appender) to(ser *Series, in sample, delta bool) (Outcome, error) {
 		return Refused, a.tooOld(in.t)
 	}
 	ser.mu.Lock()
-	out, err := a.toLocked(ser, in, ahead, delta)
+	out, err := a.toLocked(ser, in, ahead, start, delta)
 	ser.mu.Unlock()
 	return out, err
 }
 
-func (a *Appender) toLocked(ser *Series, in sample, ahead uint32, delta bool) (Outcome, error) {
+func (a *Appender) toLocked(ser *Series, in sample, ahead uint32, start int64, delta bool) (Outcome, error) {
 	if ser.freed {
 		return Dropped, ErrFreed
 	}
 	if delta {
 		var ok bool
-		if in, ok = ser.addLocked(in, ahead); !ok {
+		if in, ok = ser.addLocked(in, ahead, start); !ok {
 			return Dropped, nil
 		}
+		if ser.ring.len() > 0 {
+			start = 0 // the sender's; the running total goes on
+		}
 	}
-	out, evicted := ser.appendLocked(&a.s.opts, a.now, in, ahead)
+	out, evicted := ser.appendLocked(&a.s.opts, a.now, in, ahead, start)
 	if evicted {
 		a.evicted++
 	}

@@ -106,12 +106,14 @@ func (s *Series) learnLocked(gap, t, prev, lookback int64, over bool) {
 
 // appendLocked stores one sample and says what became of it. A sample from the
 // future comes with the time of its arrival; ahead is by how much it was moved.
-func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32) (Outcome, bool) {
+// start is when the counter was zero, or 0.
+func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32, start int64) (Outcome, bool) {
 	mint := now - o.Retention.Milliseconds()
 	lookback := o.Lookback.Milliseconds()
 	limit := o.MaxSamplesPerSeries
 	if s.ring.len() == 0 {
 		s.ahead = ahead
+		s.startLocked(start, in, mint, limit)
 		if in.hist != nil {
 			in.hist = hinted(nil, in.hist)
 		}
@@ -133,9 +135,18 @@ func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32) (O
 		over := arrived + s.patienceLocked(lookback)
 		s.learnLocked(now-arrived, in.t, last.t, lookback, over <= now)
 		var evicted bool
-		if over = max(over, last.t+1); over < in.t && over <= now && !last.stale() {
+		over = max(over, last.t+1)
+		marked := over < in.t && over <= now && !last.stale()
+		if marked && start > last.t && start < over {
+			evicted = s.startLocked(start, in, mint, limit)
+		}
+		if marked {
 			// The series was over in between: keep for later what was said then.
-			evicted = s.ring.push(sample{t: over, v: staleNaN}, mint, limit)
+			evicted = s.ring.push(sample{t: over, v: staleNaN}, mint, limit) || evicted
+			last.t = over
+		}
+		if start > last.t {
+			evicted = s.startLocked(start, in, mint, limit) || evicted
 		}
 		s.ahead = ahead
 		if in.hist != nil {
@@ -158,6 +169,23 @@ func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32) (O
 	}
 }
 
+// startLocked puts a zero where a counter says that it began, which must be after
+// all there is: then rate() and increase() count what came before in, and see a
+// restart that its value doesn't show.
+func (s *Series) startLocked(start int64, in sample, mint int64, limit int) (evicted bool) {
+	if start == 0 || start < mint || start >= in.t || in.stale() {
+		return false
+	}
+	zero := sample{t: start}
+	if h := in.hist; h != nil {
+		zero.hist = &histogram.FloatHistogram{
+			CounterResetHint: histogram.CounterReset,
+			Schema:           h.Schema, ZeroThreshold: h.ZeroThreshold, CustomValues: h.CustomValues,
+		}
+	}
+	return s.ring.push(zero, mint, limit)
+}
+
 // repeatsLocked tells whether a sample that was moved to t is the newest one
 // sent once more: its own time is the same.
 func (s *Series) repeatsLocked(t int64, ahead uint32) bool {
@@ -173,12 +201,17 @@ func outcomeOf(ahead uint32) Outcome {
 
 // addLocked turns a delta into the running total to be stored. Deltas that are
 // not newer than the newest sample can no longer be told apart from ones that
-// were counted already.
-func (s *Series) addLocked(in sample, ahead uint32) (sample, bool) {
+// were counted already, and one that began before all that is held overlaps all
+// of it. A gap before a delta, or an overlap with the one before, is none of the
+// total's business.
+func (s *Series) addLocked(in sample, ahead uint32, start int64) (sample, bool) {
 	if s.ring.len() == 0 {
 		return in, true
 	}
 	if last := s.ring.last(); in.t < last.t || in.t == last.t && ahead == 0 || s.repeatsLocked(in.t, ahead) {
+		return in, false
+	}
+	if start != 0 && start < s.ring.time(0) {
 		return in, false
 	}
 	prev, ok := s.ring.lastValue()

@@ -63,6 +63,7 @@ func (o *Options) setDefaults() {
 // Store holds series. Its methods may be called concurrently.
 type Store struct {
 	opts     Options
+	began    int64 // when the store was made, in ms
 	metrics  *metrics
 	index    index
 	stripes  stripes
@@ -101,6 +102,7 @@ func New(o Options) *Store {
 		names:   map[string]*metricName{},
 		watches: newWatchIndex(),
 	}
+	s.began = s.now()
 	s.metrics = newMetrics(o.Registerer, s)
 	return s
 }

@@ -54,7 +54,7 @@ func TestServesByDefault(t *testing.T) {
 			cancel()
 			var stdout, stderr bytes.Buffer
 			code := run(ctx, append(command, "--log-format=json",
-				"--otlp-grpc-address="+anywhere, "--keda-address="+anywhere, "--http-address="+anywhere, "--telemetry-address="+anywhere,
+				"--otlp-grpc-address="+anywhere, "--otlp-http-address="+anywhere, "--keda-address="+anywhere, "--http-address="+anywhere, "--telemetry-address="+anywhere,
 			), &stdout, &stderr)
 			require.Zero(t, code, stderr.String())
 			require.Empty(t, stdout.String())

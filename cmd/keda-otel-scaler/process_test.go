@@ -40,14 +40,14 @@ func TestBinary(t *testing.T) {
 	}
 
 	program := exec.CommandContext(t.Context(), binary, "--query-max-concurrency=1",
-		"--otlp-grpc-address=127.0.0.1:0", "--keda-address=127.0.0.1:0", "--http-address=127.0.0.1:0", "--telemetry-address=127.0.0.1:0")
+		"--otlp-grpc-address=127.0.0.1:0", "--otlp-http-address=127.0.0.1:0", "--keda-address=127.0.0.1:0", "--http-address=127.0.0.1:0", "--telemetry-address=127.0.0.1:0")
 	stderr, err := program.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, program.Start())
 
 	listening := regexp.MustCompile(`msg=listening server=([a-z-]+) address=(\S+)`)
 	lines := bufio.NewScanner(stderr)
-	for servers := 0; servers < 4 && lines.Scan(); {
+	for servers := 0; servers < 5 && lines.Scan(); {
 		found := listening.FindStringSubmatch(lines.Text())
 		if found == nil {
 			continue

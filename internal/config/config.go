@@ -39,6 +39,7 @@ const MaxShutdown = 4500 * time.Millisecond
 // Bind fills in the defaults.
 type Config struct {
 	OTLPGRPCAddress  string // host:port for OTLP/gRPC
+	OTLPHTTPAddress  string // host:port for OTLP/HTTP
 	KEDAAddress      string // host:port for KEDA's external scaler gRPC
 	HTTPAddress      string // host:port for people and their tools
 	TelemetryAddress string // host:port for /metrics and the probes
@@ -94,6 +95,7 @@ func (v flagValue) Set(text string) error {
 // examples holds a right value for every setting.
 var examples = map[string]string{
 	"otlp-grpc-address":      ":4317",
+	"otlp-http-address":      ":4319",
 	"keda-address":           ":4318",
 	"http-address":           ":9090",
 	"telemetry-address":      ":8080",
@@ -126,6 +128,7 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 	f := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.SortFlags = false
 	f.StringVar(&c.OTLPGRPCAddress, "otlp-grpc-address", ":4317", "`address` to take OTLP over gRPC on")
+	f.StringVar(&c.OTLPHTTPAddress, "otlp-http-address", ":4319", "`address` to take OTLP over HTTP on, at /v1/metrics")
 	f.StringVar(&c.KEDAAddress, "keda-address", ":4318", "`address` to answer KEDA on (external scaler gRPC)")
 	f.StringVar(&c.HTTPAddress, "http-address", ":9090", "`address` of the HTTP server for people and their tools")
 	f.StringVar(&c.TelemetryAddress, "telemetry-address", ":8080", "`address` of /metrics, /healthz and /readyz")
@@ -137,7 +140,7 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 	f.IntVar(&c.MaxSeries, "max-series", 1_000_000, "series held in all; further new ones are refused and counted")
 	f.IntVar(&c.MaxSeriesPerMetric, "max-series-per-metric", 1_000_000, "series held of one metric name")
 	f.IntVar(&c.MaxSamplesPerSeries, "max-samples-per-series", 1024, "samples held of one series")
-	f.IntVar(&c.MaxRequestBytes, "max-request-bytes", 16<<20, "size of one OTLP request, in bytes")
+	f.IntVar(&c.MaxRequestBytes, "max-request-bytes", 16<<20, "size of one OTLP request, in bytes, after decompression")
 	f.IntVar(&c.MaxStreams, "max-streams", 100_000, "open streams to KEDA in all")
 
 	f.StringSliceVar(&c.ResourceAttributes, "resource-attributes", []string{"*"}, "resource attributes that become labels; * is all, empty is none")

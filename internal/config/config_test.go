@@ -33,6 +33,7 @@ func TestDefaults(t *testing.T) {
 	c.origins = nil
 	require.Equal(t, Config{
 		OTLPGRPCAddress:     ":4317",
+		OTLPHTTPAddress:     ":4319",
 		KEDAAddress:         ":4318",
 		HTTPAddress:         ":9090",
 		TelemetryAddress:    ":8080",
@@ -59,6 +60,7 @@ func TestDefaults(t *testing.T) {
 // others is a value that differs from the default, for every flag.
 var others = map[string]string{
 	"otlp-grpc-address":      "127.0.0.1:1",
+	"otlp-http-address":      "127.0.0.1:5",
 	"keda-address":           "127.0.0.1:2",
 	"http-address":           "127.0.0.1:3",
 	"telemetry-address":      "[::1]:4",
@@ -188,7 +190,7 @@ func TestRefused(t *testing.T) {
 }
 
 func TestAddressesThatDoNotCollide(t *testing.T) {
-	_, _, err := load(t, nil, "--otlp-grpc-address=127.0.0.1:5000", "--keda-address=127.0.0.2:5000",
+	_, _, err := load(t, nil, "--otlp-grpc-address=127.0.0.1:5000", "--otlp-http-address=127.0.0.1:0", "--keda-address=127.0.0.2:5000",
 		"--http-address=127.0.0.1:0", "--telemetry-address=127.0.0.1:0")
 	require.NoError(t, err)
 }

@@ -25,6 +25,7 @@ func (c *Config) Validate() error {
 func (c *Config) validateAddresses() error {
 	listeners := []struct{ flag, address string }{
 		{"otlp-grpc-address", c.OTLPGRPCAddress},
+		{"otlp-http-address", c.OTLPHTTPAddress},
 		{"keda-address", c.KEDAAddress},
 		{"http-address", c.HTTPAddress},
 		{"telemetry-address", c.TelemetryAddress},

@@ -16,6 +16,7 @@ import (
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/httpapi"
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/inspect"
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/selfmetrics"
+	"github.com/keda-otel-scaler/keda-otel-scaler/otlpreceiver"
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 	"github.com/keda-otel-scaler/keda-otel-scaler/scaler"
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
@@ -80,10 +81,15 @@ func portOf(address net.Addr) string {
 	return port
 }
 
-// httpHandler serves the page at the root and the APIs.
-func httpHandler(api *httpapi.API, answers *scaler.Server, queries *query.Engine, a Addresses) http.Handler {
+// prometheusOTLP is where Prometheus has OTLP/HTTP: an otlphttp exporter is given
+// it less the path of the metrics.
+const prometheusOTLP = "/api/v1/otlp" + otlpreceiver.MetricsPath
+
+// httpHandler serves the page at the root, the APIs, and OTLP as Prometheus does.
+func httpHandler(api *httpapi.API, otlp http.Handler, answers *scaler.Server, queries *query.Engine, a Addresses) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", indexHandler(a))
+	mux.Handle(prometheusOTLP, otlp)
 	api.Register(mux)
 	mux.Handle(inspect.New(answers, queries.Metrics))
 	return mux

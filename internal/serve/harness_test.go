@@ -41,7 +41,7 @@ func testConfig(t *testing.T, args ...string) config.Config {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	cfg.Bind(flags)
 	const anywhere = "127.0.0.1:0"
-	require.NoError(t, flags.Parse(append([]string{"--otlp-grpc-address=" + anywhere, "--keda-address=" + anywhere,
+	require.NoError(t, flags.Parse(append([]string{"--otlp-grpc-address=" + anywhere, "--otlp-http-address=" + anywhere, "--keda-address=" + anywhere,
 		"--http-address=" + anywhere, "--telemetry-address=" + anywhere}, args...)))
 	_, err := cfg.Load(flags, func(string) (string, bool) { return "", false })
 	require.NoError(t, err)

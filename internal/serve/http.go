@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/otlpreceiver"
 )
 
 // newHTTPServer serves handler, which may take so long for an answer.
@@ -28,6 +30,14 @@ func newHTTPServer(handler http.Handler, logger *slog.Logger, answer time.Durati
 		MaxHeaderBytes: 64 << 10,
 		ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
+}
+
+// otlpHandler takes OTLP/HTTP in, at its own path and nowhere else.
+func otlpHandler(metrics http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(otlpreceiver.MetricsPath, metrics)
+	mux.Handle("/", otlpreceiver.NotFound())
+	return mux
 }
 
 // telemetryHandler serves the program's own metrics, its probes, and its

@@ -9,9 +9,9 @@ import (
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
 )
 
-// listeners are the program's four sockets, all open.
+// listeners are the program's five sockets, all open.
 type listeners struct {
-	otlp, keda, http, telemetry net.Listener
+	otlp, otlpHTTP, keda, http, telemetry net.Listener
 }
 
 // listen opens all sockets or none.
@@ -27,6 +27,7 @@ func listen(ctx context.Context, cfg config.Config) (_ *listeners, err error) {
 		to            *net.Listener
 	}{
 		{"otlp-grpc-address", cfg.OTLPGRPCAddress, &l.otlp},
+		{"otlp-http-address", cfg.OTLPHTTPAddress, &l.otlpHTTP},
 		{"keda-address", cfg.KEDAAddress, &l.keda},
 		{"http-address", cfg.HTTPAddress, &l.http},
 		{"telemetry-address", cfg.TelemetryAddress, &l.telemetry},
@@ -39,7 +40,7 @@ func listen(ctx context.Context, cfg config.Config) (_ *listeners, err error) {
 }
 
 func (l *listeners) close() {
-	for _, listener := range []net.Listener{l.otlp, l.keda, l.http, l.telemetry} {
+	for _, listener := range []net.Listener{l.otlp, l.otlpHTTP, l.keda, l.http, l.telemetry} {
 		if listener != nil {
 			_ = listener.Close() // its server has closed it already, or nothing came in yet
 		}
@@ -47,7 +48,10 @@ func (l *listeners) close() {
 }
 
 func (l *listeners) addresses() Addresses {
-	return Addresses{OTLPGRPC: l.otlp.Addr(), KEDAGRPC: l.keda.Addr(), HTTP: l.http.Addr(), Telemetry: l.telemetry.Addr()}
+	return Addresses{
+		OTLPGRPC: l.otlp.Addr(), OTLPHTTP: l.otlpHTTP.Addr(), KEDAGRPC: l.keda.Addr(),
+		HTTP: l.http.Addr(), Telemetry: l.telemetry.Addr(),
+	}
 }
 
 // log writes the lines by which a harness that asked for port 0 finds the
@@ -55,6 +59,7 @@ func (l *listeners) addresses() Addresses {
 func (l *listeners) log(logger *slog.Logger) {
 	a := l.addresses()
 	logger.Info("listening", "server", "otlp-grpc", "address", a.OTLPGRPC.String())
+	logger.Info("listening", "server", "otlp-http", "address", a.OTLPHTTP.String())
 	logger.Info("listening", "server", "keda-grpc", "address", a.KEDAGRPC.String())
 	logger.Info("listening", "server", "http", "address", a.HTTP.String())
 	logger.Info("listening", "server", "telemetry", "address", a.Telemetry.String())

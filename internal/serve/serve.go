@@ -27,7 +27,7 @@ import (
 // Addresses are where the servers listen, with the port the kernel chose if the
 // configuration said 0.
 type Addresses struct {
-	OTLPGRPC, KEDAGRPC, HTTP, Telemetry net.Addr
+	OTLPGRPC, OTLPHTTP, KEDAGRPC, HTTP, Telemetry net.Addr
 }
 
 // Run serves until ctx is done or a part fails, stops within
@@ -95,13 +95,15 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 	state := newState()
 	calls := selfmetrics.NewGRPC(registry, logger)
 	api := newAPI(cfg, samples, queries, answers, listeners.addresses(), logger, registry)
+	otlp := receiver.Handler(cfg.MaxRequestBytes)
 	s := &servers{
 		state:     state,
 		scaler:    answers,
 		otlp:      newOTLPServer(cfg, calls, receiver),
+		otlpHTTP:  newHTTPServer(otlpHandler(otlp), logger, 0),
 		keda:      newKEDAServer(cfg, calls, answers, state),
 		api:       api,
-		http:      newHTTPServer(httpHandler(api, answers, queries, listeners.addresses()), logger, cfg.QueryTimeout),
+		http:      newHTTPServer(httpHandler(api, otlp, answers, queries, listeners.addresses()), logger, cfg.QueryTimeout),
 		telemetry: newHTTPServer(telemetryHandler(registry, state, cfg.Profiling), logger, 0),
 	}
 
@@ -110,6 +112,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 	group.Go(func() error { return samples.Run(storeCtx) })
 	group.Go(func() error { return receiver.Run(storeCtx) })
 	group.Go(serveGRPC("otlp-grpc", s.otlp, listeners.otlp))
+	group.Go(serveHTTP("otlp-http", s.otlpHTTP, listeners.otlpHTTP))
 	group.Go(serveGRPC("keda-grpc", s.keda, listeners.keda))
 	group.Go(serveHTTP("http", s.http, listeners.http))
 	group.Go(serveHTTP("telemetry", s.telemetry, listeners.telemetry))

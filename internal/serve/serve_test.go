@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -103,7 +104,7 @@ func TestAllServersAnswer(t *testing.T) {
 		require.Contains(t, body, tc.body, "%.80s", tc.path)
 	}
 
-	for server, address := range map[string]net.Addr{"otlp-grpc": i.OTLPGRPC, "keda-grpc": i.KEDAGRPC, "http": i.HTTP, "telemetry": i.Telemetry} {
+	for server, address := range map[string]net.Addr{"otlp-grpc": i.OTLPGRPC, "otlp-http": i.OTLPHTTP, "keda-grpc": i.KEDAGRPC, "http": i.HTTP, "telemetry": i.Telemetry} {
 		require.Contains(t, i.log.String(), "msg=listening server="+server+" address="+address.String()+"\n")
 	}
 	_, err = i.wait(t)
@@ -146,14 +147,14 @@ func TestRequestAboveTheLimit(t *testing.T) {
 
 func TestAddressInUse(t *testing.T) {
 	// Addresses that were free a moment ago, and one that is not.
-	addresses := make([]string, 4)
+	addresses := make([]string, 5)
 	var taken net.Listener
 	for n := range addresses {
 		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		defer func() { _ = listener.Close() }()
 		addresses[n], taken = listener.Addr().String(), listener
-		if n < 3 {
+		if n < 4 {
 			defer func() {
 				again, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", addresses[n])
 				require.NoError(t, err, "a socket stayed open")
@@ -163,9 +164,9 @@ func TestAddressInUse(t *testing.T) {
 		}
 	}
 	cfg := testConfig(t, "--otlp-grpc-address="+addresses[0], "--keda-address="+addresses[1],
-		"--http-address="+addresses[2], "--telemetry-address="+taken.Addr().String())
+		"--http-address="+addresses[2], "--otlp-http-address="+addresses[3], "--telemetry-address="+taken.Addr().String())
 	err := Run(t.Context(), cfg, newLogBuffer().logger(), func(Addresses) { t.Error("it started") })
-	require.ErrorContains(t, err, "--telemetry-address="+addresses[3]+": listen tcp "+addresses[3]+": bind: address already in use")
+	require.ErrorContains(t, err, "--telemetry-address="+addresses[4]+": listen tcp "+addresses[4]+": bind: address already in use")
 }
 
 func TestOneServerFailsAllStop(t *testing.T) {
@@ -226,4 +227,36 @@ func TestInspect(t *testing.T) {
 	require.Less(t, took, 3*time.Second, "watches end by themselves")
 	require.ErrorIs(t, watch.RecvMsg(&inspectv1.WatchScaledObjectResponse{}), io.EOF)
 	require.NotContains(t, i.log.String(), "cutting off")
+}
+
+// TestOTLPOverHTTP pushes as a Collector's otlphttp exporter does, and finds
+// nothing else there.
+func TestOTLPOverHTTP(t *testing.T) {
+	i := start(t, "--warm-up=0", "--max-request-bytes=1000")
+	request := push("queue_length", 42)
+	body, err := request.MarshalProto()
+	require.NoError(t, err)
+	post := func(to net.Addr, path string, body []byte) int {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+to.String()+path, bytes.NewReader(body))
+		require.NoError(t, err)
+		request.Header.Set("Content-Type", "application/x-protobuf")
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		response, err := client.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		return response.StatusCode
+	}
+	require.Equal(t, http.StatusOK, post(i.OTLPHTTP, "/v1/metrics", body))
+	require.Equal(t, http.StatusNotFound, post(i.OTLPHTTP, "/v1/traces", body))
+	require.Equal(t, http.StatusRequestEntityTooLarge, post(i.OTLPHTTP, "/v1/metrics", make([]byte, 1001)))
+	require.Equal(t, http.StatusOK, post(i.HTTP, "/api/v1/otlp/v1/metrics", body))
+	require.Equal(t, http.StatusRequestEntityTooLarge, post(i.HTTP, "/api/v1/otlp/v1/metrics", make([]byte, 1001)))
+	_, telemetry := get(t, i.Telemetry, "/metrics")
+	require.Contains(t, telemetry, `keda_otel_scaler_otlp_requests_total{outcome="ok"} 2`)
+
+	metrics, err := pb.NewExternalScalerClient(dialGRPC(t, i.KEDAGRPC)).GetMetrics(t.Context(), &pb.GetMetricsRequest{ScaledObjectRef: object()})
+	require.NoError(t, err)
+	require.InDelta(t, 42, metrics.GetMetricValues()[0].GetMetricValueFloat(), 0)
+	_, err = i.wait(t)
+	require.NoError(t, err)
 }

@@ -18,6 +18,7 @@ type servers struct {
 	state     *state
 	scaler    *scaler.Server
 	otlp      *grpc.Server
+	otlpHTTP  *http.Server
 	keda      *grpc.Server
 	api       *httpapi.API
 	http      *http.Server
@@ -38,6 +39,7 @@ func (s *servers) stop(timeout time.Duration, logger *slog.Logger) {
 	var all sync.WaitGroup
 	all.Go(func() { stopGRPC(working, "keda-grpc", s.keda, logger) })
 	all.Go(func() { stopGRPC(working, "otlp-grpc", s.otlp, logger) })
+	all.Go(func() { stopHTTP(working, "otlp-http", s.otlpHTTP, logger) })
 	all.Go(func() {
 		stopHTTP(working, "http", s.http, logger)
 		joining, cancel := context.WithDeadline(context.Background(), end.Add(-timeout/20))

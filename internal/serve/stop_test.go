@@ -88,7 +88,7 @@ func TestHostilePeers(t *testing.T) {
 	defer cancel()
 
 	var silent []net.Conn
-	for _, address := range []net.Addr{i.OTLPGRPC, i.KEDAGRPC, i.HTTP, i.Telemetry} {
+	for _, address := range []net.Addr{i.OTLPGRPC, i.OTLPHTTP, i.KEDAGRPC, i.HTTP, i.Telemetry} {
 		silent = append(silent,
 			dialTCP(t, address, ""),                                // says nothing
 			dialTCP(t, address, "PRI * HTTP/2.0\r\n\r\nSM\r\n"),    // half a hello

@@ -53,6 +53,7 @@ func (b *bench) startProduct(ctx context.Context, flags ...string) (*process.Pro
 		Args: append([]string{
 			"serve",
 			"--otlp-grpc-address=127.0.0.1:0",
+			"--otlp-http-address=127.0.0.1:0",
 			"--keda-address=127.0.0.1:0",
 			"--http-address=127.0.0.1:0",
 			"--telemetry-address=127.0.0.1:0",

@@ -27,7 +27,7 @@ type scaler struct {
 // addresses are the product's listeners. They outlive the process, as a Service
 // outlives a pod.
 type addresses struct {
-	otlp, keda, http, telemetry string
+	otlp, otlpHTTP, keda, http, telemetry string
 }
 
 // startScaler runs the product with flags added to the ones every scenario
@@ -35,7 +35,7 @@ type addresses struct {
 func startScaler(t testing.TB, flags ...string) *scaler {
 	t.Helper()
 	a := addresses{
-		otlp: process.FreeAddress(t), keda: process.FreeAddress(t),
+		otlp: process.FreeAddress(t), otlpHTTP: process.FreeAddress(t), keda: process.FreeAddress(t),
 		http: process.FreeAddress(t), telemetry: process.FreeAddress(t),
 	}
 	return a.start(t, "scaler", flags...)
@@ -54,6 +54,7 @@ func (a addresses) start(t testing.TB, name string, flags ...string) *scaler {
 	args := append([]string{
 		"serve",
 		"--otlp-grpc-address=" + a.otlp,
+		"--otlp-http-address=" + a.otlpHTTP,
 		"--keda-address=" + a.keda,
 		"--http-address=" + a.http,
 		"--telemetry-address=" + a.telemetry,

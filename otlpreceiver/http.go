@@ -1,0 +1,210 @@
+package otlpreceiver
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+// MetricsPath is where OTLP/HTTP has its metrics.
+const MetricsPath = "/v1/metrics"
+
+// firstBuffer bounds what a request is given before any of it has come: what it
+// says about its length is only a claim.
+const firstBuffer = 64 << 10
+
+// Handler returns the OTLP/HTTP service for metrics, to be mounted at one path
+// or several. It takes requests of at most so many bytes, compressed or not.
+// Slow senders are for the server that it is mounted in to bound.
+func (r *Receiver) Handler(maxBytes int) http.Handler { return &httpHandler{r, maxBytes} }
+
+// NotFound answers at all other paths of a server for OTLP.
+func NotFound() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		f, _ := formatOf(req.Header.Get("Content-Type"))
+		answerError(w, f, refuse(http.StatusNotFound, "there is nothing at %s; OTLP metrics are taken at %s", clip(req.URL.Path), MetricsPath))
+	})
+}
+
+type httpHandler struct {
+	receiver *Receiver
+	maxBytes int
+}
+
+// refusal is why a request is not read, and the HTTP status that says so.
+type refusal struct {
+	code int
+	why  string
+}
+
+// Error implements error.
+func (e *refusal) Error() string { return e.why }
+
+func refuse(code int, format string, args ...any) error {
+	return &refusal{code, fmt.Sprintf(format, args...)}
+}
+
+// ServeHTTP implements http.Handler.
+func (h *httpHandler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	f, err := formatOf(req.Header.Get("Content-Type"))
+	if req.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		answerError(w, f, refuse(http.StatusMethodNotAllowed, "OTLP metrics are sent here with POST, not %s", clip(req.Method)))
+		return
+	}
+	var body *[]byte
+	if err == nil {
+		body, err = h.read(w, req)
+	}
+	if err != nil {
+		h.receiver.unread()
+		answerError(w, f, err)
+		return
+	}
+	defer requestBuffers.Put(body)
+	ctx := peer.NewContext(req.Context(), &peer.Peer{Addr: remote(req.RemoteAddr)})
+	out, err := h.receiver.ingest(ctx, *body, f)
+	if err != nil {
+		answerError(w, f, err)
+		return
+	}
+	answer(w, f, http.StatusOK, *out)
+}
+
+// formatOf returns what a content type stands for, and protobuf, for the
+// answer, if that is nothing.
+func formatOf(contentType string) (*format, error) {
+	name, _, err := mime.ParseMediaType(contentType)
+	for _, f := range []*format{protobufFormat, jsonFormat} {
+		if name == f.contentType && (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) {
+			return f, nil
+		}
+	}
+	return protobufFormat, refuse(http.StatusUnsupportedMediaType, "the content type is %q; send %s or %s",
+		clip(contentType), protobufFormat.contentType, jsonFormat.contentType)
+}
+
+// read returns the body, uncompressed, in a buffer of requestBuffers.
+func (h *httpHandler) read(w http.ResponseWriter, req *http.Request) (*[]byte, error) {
+	if req.ContentLength > int64(h.maxBytes) {
+		return nil, h.tooLarge()
+	}
+	// Compressed bytes may stand for none at all, so they are bounded as well.
+	var body io.Reader = http.MaxBytesReader(w, req.Body, int64(h.maxBytes))
+	switch name := strings.ToLower(req.Header.Get("Content-Encoding")); name {
+	case "", "identity":
+	case "gzip", "zstd":
+		plain, err := encoding.GetCompressor(name).Decompress(body)
+		if err != nil {
+			return nil, h.unreadable(err)
+		}
+		if c, ok := plain.(io.Closer); ok {
+			defer func() { _ = c.Close() }() // only gives the decoder back
+		}
+		body = plain
+	default:
+		w.Header().Set("Accept-Encoding", "gzip, zstd")
+		return nil, refuse(http.StatusUnsupportedMediaType, "the content encoding is %q; send gzip, zstd or none", clip(name))
+	}
+	b, err := readAll(body, int(req.ContentLength), h.maxBytes)
+	if err != nil {
+		return nil, h.unreadable(err)
+	}
+	return b, nil
+}
+
+var errTooLarge = errors.New("too large")
+
+// readAll reads until the end, which must come within limit bytes.
+func readAll(r io.Reader, expected, limit int) (*[]byte, error) {
+	// One byte more than fits shows that there is one.
+	buf := requestBuffers.Get(min(max(expected, 0), firstBuffer, limit) + 1)
+	for n := 0; ; {
+		if n == len(*buf) {
+			if n > limit {
+				requestBuffers.Put(buf)
+				return nil, errTooLarge
+			}
+			larger := requestBuffers.Get(min(2*n, limit+1))
+			copy(*larger, *buf)
+			requestBuffers.Put(buf)
+			buf = larger
+		}
+		m, err := r.Read((*buf)[n:])
+		n += m
+		switch {
+		case err == nil:
+		case err == io.EOF && n <= limit:
+			*buf = (*buf)[:n]
+			return buf, nil
+		case err == io.EOF:
+			err = errTooLarge
+			fallthrough
+		default:
+			requestBuffers.Put(buf)
+			return nil, err
+		}
+	}
+}
+
+func (h *httpHandler) unreadable(err error) error {
+	var tooManyBytes *http.MaxBytesError
+	switch {
+	case errors.Is(err, errTooLarge), errors.As(err, &tooManyBytes):
+		return h.tooLarge()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		// Not 408, which OTLP's senders must not send again after.
+		return refuse(http.StatusServiceUnavailable, "the request did not come in time")
+	default:
+		return refuse(http.StatusBadRequest, "reading the request: %s", clip(err.Error()))
+	}
+}
+
+func (h *httpHandler) tooLarge() error {
+	return refuse(http.StatusRequestEntityTooLarge, "the request has more than the %d bytes that are taken, uncompressed; send smaller batches or raise --max-request-bytes", h.maxBytes)
+}
+
+// answerError answers with the status that OTLP has as the body of every error.
+func answerError(w http.ResponseWriter, f *format, err error) {
+	s := status.Convert(err)
+	code := http.StatusInternalServerError
+	var refused *refusal
+	switch {
+	case errors.As(err, &refused):
+		s, code = status.New(codes.InvalidArgument, refused.why), refused.code
+	case s.Code() == codes.InvalidArgument:
+		code = http.StatusBadRequest
+	}
+	body, err := f.failure(s.Proto())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	answer(w, f, code, body)
+}
+
+func answer(w http.ResponseWriter, f *format, code int, body []byte) {
+	w.Header().Set("Content-Type", f.contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(code)
+	_, _ = w.Write(body) //nolint:gosec // an error is the peer's loss, and no browser takes either type for a page
+}
+
+// remote is an HTTP peer as gRPC's are known.
+type remote string
+
+// Network implements net.Addr.
+func (remote) Network() string { return "tcp" }
+
+// String implements net.Addr.
+func (r remote) String() string { return string(r) }
