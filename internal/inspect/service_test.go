@@ -38,6 +38,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "one replica", md: with(kserve, "targetValue", "9"), data: busy, cause: "value", verdict: "active: 9 of target 9 a replica -> 1 replica"},
 		{name: "clamped", md: with(kserve, "clampMax", "5"), data: busy, cause: "value", verdict: "active: 9, clamped to 5, of target 4 a replica -> 2 replicas"},
 		{name: "inactive", md: with(kserve, "activationTargetValue", "9"), data: busy, cause: "value", verdict: "inactive: 9 is not above the activation target 9"},
+		{name: "negative", md: with(kserve, "metricQuery", "vector(-9)"), data: busy, cause: "value", verdict: "inactive: -9 is not above the activation target 0"},
 		{name: "filtered", md: with(kserve, "metricQuery", kserve["metricQuery"]+" > 20"), data: busy, cause: "filtered",
 			verdict: "inactive: 0 is not above the activation target 0; a comparison in the query lets no series through"},
 		{name: "never seen", md: with(kserve, "metricQuery", other), data: busy, cause: "never_seen",
@@ -69,6 +70,7 @@ func TestVerdicts(t *testing.T) {
 			require.Equal(t, strings.HasPrefix(tc.verdict, "holding"), got.GetNow().GetError() != "")
 			require.Equal(t, got.GetNow().GetError() == "", got.GetNow().Value != nil)
 			require.Equal(t, strings.HasPrefix(tc.verdict, "active"), got.GetNow().GetActive())
+			require.GreaterOrEqual(t, got.GetNow().GetDesiredReplicas(), int32(0))
 			if tc.name != "too large" { // which is a value until it is to be put into KEDA's message
 				require.Equal(t, got.GetNow().GetCause(), got.GetTold().GetCause(), "what it would be told is what it was told")
 				require.Equal(t, got.GetNow().GetError(), got.GetTold().GetError())
@@ -230,8 +232,13 @@ func TestJSON(t *testing.T) {
 // TestWatch: the state when it opens, then changes, which data drive; and an end
 // that is none of the peer's fault.
 func TestWatch(t *testing.T) {
+	t.Run("judged by the pushes", func(t *testing.T) { testWatch(t, kserve) })
+	t.Run("left to the engine", func(t *testing.T) { testWatch(t, with(kserve, "metricQuery", kserve["metricQuery"]+" + 0")) })
+}
+
+func testWatch(t *testing.T, md map[string]string) {
 	r := newRig(t, scaler.Options{})
-	r.poll("model", kserve)
+	r.poll("model", md)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	watch, err := r.client.WatchScaledObject(ctx, &inspectv1.WatchScaledObjectRequest{Namespace: "default", Name: "model"})
@@ -245,7 +252,7 @@ func TestWatch(t *testing.T) {
 	}
 	r.wait(time.Second)
 	r.push("a", 3) // no news
-	r.poll("model", with(kserve, "targetValue", "1"))
+	r.poll("model", with(md, "targetValue", "1"))
 	tr := next(ctx, t, watch)
 	require.InDelta(t, 1, tr.GetMetadata().GetTargetValue(), 0)
 	require.EqualValues(t, 3, tr.GetNow().GetDesiredReplicas())
