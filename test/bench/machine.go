@@ -26,7 +26,7 @@ func machine(ctx context.Context, root, binary string) ([]report.Fact, error) {
 		{Name: "kernel", Text: line("/proc/sys/kernel/osrelease")},
 		{Name: "load average before", Text: loadAverage()}, // of others: a busy machine's latencies are theirs
 		{Name: "Go", Text: ours.GoVersion + ", " + runtime.GOOS + "/" + runtime.GOARCH},
-		{Name: "settings", Text: product + "'s defaults, but for free ports and --warm-up=0s; the servers' environment is empty"},
+		{Name: "settings", Text: product + "'s defaults, but for free ports, --warm-up=0s, --profiling and what a section says; the servers' environment is empty"},
 		{Name: "commit", Text: commit(ctx, root)},
 	}
 	for _, module := range []string{"google.golang.org/grpc", "go.opentelemetry.io/collector/pdata"} {

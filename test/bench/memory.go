@@ -16,7 +16,8 @@ const memoryMethod = "What the kernel says is in RAM (VmRSS), read right after t
 	"for each pass over all of them; sample times lie within the retention, pushes come as fast as they are taken. A series'\n" +
 	"bytes are those above the process as it was before the first push. The process is started anew for each run.\n" +
 	"Where it says so, a collection was asked for then (/debug/pprof/heap?gc=1) and the figure is what stays in RAM once it\n" +
-	"no longer falls; memory that the runtime keeps for later counts."
+	"no longer falls; memory that the runtime keeps for later counts. Values are whole numbers, as most of a model server's\n" +
+	"are; a series with fractions takes four bytes more for each sample there is room for."
 
 // held is what a process is made to hold.
 type held struct {
