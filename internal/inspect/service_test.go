@@ -269,7 +269,7 @@ func TestWatchesAreBounded(t *testing.T) {
 	r.poll("model", kserve)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	open := func() (*connect.ServerStreamForClient[inspectv1.WatchScaledObjectResponse], error) {
+	open := func(ctx context.Context) (*connect.ServerStreamForClient[inspectv1.WatchScaledObjectResponse], error) {
 		watch, err := r.client.WatchScaledObject(ctx, &inspectv1.WatchScaledObjectRequest{Namespace: "default", Name: "model"})
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = watch.Close() })
@@ -278,12 +278,21 @@ func TestWatchesAreBounded(t *testing.T) {
 		}
 		return watch, nil
 	}
-	for range maxWatches {
-		_, err := open()
+	first, leave := context.WithCancel(ctx)
+	defer leave()
+	_, err := open(first)
+	require.NoError(t, err)
+	for range maxWatches - 1 {
+		_, err := open(ctx)
 		require.NoError(t, err)
 	}
-	_, err := open()
+	_, err = open(ctx)
 	require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err))
+	leave()
+	require.Eventually(t, func() bool {
+		_, err := open(ctx)
+		return err == nil
+	}, time.Minute, time.Millisecond, "one that ends makes room")
 	unknown, err := r.client.WatchScaledObject(ctx, &inspectv1.WatchScaledObjectRequest{Namespace: "default"})
 	require.NoError(t, err)
 	require.False(t, unknown.Receive())
