@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -29,13 +30,24 @@ func FreeAddress(t testing.TB) string {
 	for range lastPort - firstPort {
 		port := firstPort + int((begin+ports.Add(1))%(lastPort-firstPort))
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			continue
+		if free(address) {
+			return address
 		}
-		_ = l.Close()
-		return address
 	}
 	t.Fatal("no free port on the loopback interface")
 	return ""
+}
+
+// free tells whether nobody listens on address. A child that another test starts
+// meanwhile would have the socket until it is its own program: with a Collector
+// of 160 MB that was long enough to find the port taken.
+func free(address string) bool {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return false
+	}
+	_ = l.Close()
+	return true
 }
