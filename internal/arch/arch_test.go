@@ -32,9 +32,9 @@ var rules = map[string]struct {
 	"internal/":        {nil, "leaves: each can be read, tested and replaced alone"},
 	"internal/httpapi": {nil, "it answers about whatever queryable and engine it is given, so that its answers are theirs"},
 	"internal/inspect": {[]string{"proto/inspect/v1", "query", "scaler"}, "it tells what those two say, and reaches past neither"},
-	"internal/serve":   {[]string{"internal/config", "internal/httpapi", "internal/inspect", "internal/selfmetrics", "otlpreceiver", "query", "scaler", "store"}, "the one place where the parts meet"},
+	"internal/serve":   {[]string{"internal/access", "internal/config", "internal/httpapi", "internal/inspect", "internal/selfmetrics", "otlpreceiver", "query", "scaler", "store"}, "the one place where the parts meet"},
 	"proto/":           {nil, "a contract depends on no side of it"},
-	"cmd/":             {[]string{"internal/config", "internal/selfmetrics", "internal/serve", "proto/inspect/v1"}, "a command line decides nothing but how to start"},
+	"cmd/":             {[]string{"internal/access", "internal/config", "internal/selfmetrics", "internal/serve", "proto/inspect/v1"}, "a command line decides nothing but how to start"},
 }
 
 // pkg is what go list tells of a package.
