@@ -36,6 +36,15 @@ func NotFound() http.Handler {
 	})
 }
 
+// Refusal answers every request with a status, and why as OTLP has it, without
+// a look at its body.
+func Refusal(code int, why string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		f, _ := formatOf(req.Header.Get("Content-Type"))
+		answerError(w, f, refuse(code, "%s", why))
+	})
+}
+
 type httpHandler struct {
 	receiver *Receiver
 	maxBytes int
@@ -181,7 +190,7 @@ func answerError(w http.ResponseWriter, f *format, err error) {
 	var refused *refusal
 	switch {
 	case errors.As(err, &refused):
-		s, code = status.New(codes.InvalidArgument, refused.why), refused.code
+		s, code = status.New(grpcCode(refused.code), refused.why), refused.code
 	case s.Code() == codes.InvalidArgument:
 		code = http.StatusBadRequest
 	}
@@ -191,6 +200,18 @@ func answerError(w http.ResponseWriter, f *format, err error) {
 		return
 	}
 	answer(w, f, code, body)
+}
+
+// grpcCode is what a refusal has as its code within the body.
+func grpcCode(code int) codes.Code {
+	switch code {
+	case http.StatusUnauthorized:
+		return codes.Unauthenticated
+	case http.StatusForbidden:
+		return codes.PermissionDenied
+	default:
+		return codes.InvalidArgument
+	}
 }
 
 func answer(w http.ResponseWriter, f *format, code int, body []byte) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -20,6 +22,7 @@ import (
 	mpb "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
@@ -324,6 +327,22 @@ func TestOtherPathsOfAnOTLPServer(t *testing.T) {
 	var said spb.Status
 	require.NoError(t, protojson.Unmarshal(res.body, &said))
 	require.Equal(t, "there is nothing at /v1/traces; OTLP metrics are taken at /v1/metrics", said.Message)
+}
+
+func TestRefusals(t *testing.T) {
+	for code, want := range map[int]codes.Code{
+		http.StatusUnauthorized: codes.Unauthenticated, http.StatusForbidden: codes.PermissionDenied, http.StatusNotFound: codes.InvalidArgument,
+	} {
+		response := httptest.NewRecorder()
+		request := httptest.NewRequest(http.MethodPost, MetricsPath, iotest.ErrReader(errors.New("read")))
+		request.Header.Set("Content-Type", jsonType)
+		Refusal(code, "no %").ServeHTTP(response, request)
+		require.Equal(t, code, response.Code)
+		var said spb.Status
+		require.NoError(t, protojson.Unmarshal(response.Body.Bytes(), &said))
+		require.Equal(t, int32(want), said.Code)
+		require.Equal(t, "no %", said.Message)
+	}
 }
 
 // TestASlowRequestMayBeSentAgain: OTLP's senders drop what is answered 408.

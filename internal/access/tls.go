@@ -41,6 +41,9 @@ type TLS struct {
 	options TLSOptions
 	files   *watched[loaded]
 	ended   atomic.Bool // the log has it that the certificate in use ended
+
+	failures prometheus.Counter
+	warned   atomic.Int64 // when a failed handshake was last logged, in ns
 }
 
 // loaded is what the files of one moment make.
@@ -55,16 +58,21 @@ func NewTLS(o TLSOptions) (*TLS, error) {
 	if o.MinVersion == 0 {
 		o.MinVersion = tls.VersionTLS13
 	}
-	t := &TLS{options: o}
+	label := prometheus.Labels{"listener": o.Listener}
+	t := &TLS{options: o, failures: prometheus.NewCounter(prometheus.CounterOpts{
+		Name:        "keda_otel_scaler_tls_handshake_failures_total",
+		Help:        "Connections on which a listener and its peer found no common TLS, or the peer's certificate would not do.",
+		ConstLabels: label,
+	})}
 	var err error
 	paths := []string{o.CertFile, o.KeyFile, o.ClientCAFile}
 	if t.files, err = newWatched(o.Files, "tls", o.Listener, "the TLS of "+o.Listener, paths, t.load); err != nil {
 		return nil, err
 	}
-	return t, register(o.Registerer, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	return t, register(o.Registerer, t.failures, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "keda_otel_scaler_tls_certificate_expiry_timestamp_seconds",
 		Help:        "When the certificate that a listener shows ends, in seconds since 1970.",
-		ConstLabels: prometheus.Labels{"listener": o.Listener},
+		ConstLabels: label,
 	}, func() float64 { return float64(t.NotAfter().Unix()) }))
 }
 

@@ -128,6 +128,12 @@ func NewVolume(t testing.TB, files map[string][]byte) *Volume {
 // Path of a file.
 func (v *Volume) Path(name string) string { return filepath.Join(v.Dir, name) }
 
+// Has tells whether there is such a file.
+func (v *Volume) Has(name string) bool {
+	_, err := os.Stat(v.Path(name))
+	return err == nil
+}
+
 // Swap replaces all files at one stroke.
 func (v *Volume) Swap(t testing.TB, files map[string][]byte) {
 	t.Helper()

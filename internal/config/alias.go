@@ -10,18 +10,27 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// alias is a variable of kedify/otel-add-on that stands for one of our flags.
+// alias is a variable of kedify/otel-add-on that stands for one of our flags, or
+// for the same of several listeners.
 type alias struct {
-	variable, flag, example string
-	convert                 func(string) (string, error) // its value to the flag's
+	variable string
+	flags    []string
+	example  string
+	convert  func(string) (string, error) // its value to the flag's
 }
 
 var aliases = []alias{
-	{"OTLP_RECEIVER_PORT", "otlp-grpc-address", "4317", portToAddress},
-	{"KEDA_EXTERNAL_SCALER_PORT", "keda-address", "4318", portToAddress},
-	{"REST_API_PORT", "http-address", "9090", portToAddress},
-	{"INTERNAL_METRICS_PORT", "telemetry-address", "8080", portToAddress},
-	{"METRIC_STORE_RETENTION_SECONDS", "retention", "120", secondsToDuration},
+	{"OTLP_RECEIVER_PORT", []string{"otlp-grpc-address"}, "4317", portToAddress},
+	{"KEDA_EXTERNAL_SCALER_PORT", []string{"keda-address"}, "4318", portToAddress},
+	{"REST_API_PORT", []string{"http-address"}, "9090", portToAddress},
+	{"INTERNAL_METRICS_PORT", []string{"telemetry-address"}, "8080", portToAddress},
+	{"METRIC_STORE_RETENTION_SECONDS", []string{"retention"}, "120", secondsToDuration},
+	// The peer has OTLP over gRPC alone. Left without TLS, ours over HTTP would be
+	// a way around it.
+	{"OTLP_TLS_CERT_FILE", []string{"otlp-grpc-tls-cert-file", "otlp-http-tls-cert-file"}, "/etc/tls/tls.crt", asItIs},
+	{"OTLP_TLS_KEY_FILE", []string{"otlp-grpc-tls-key-file", "otlp-http-tls-key-file"}, "/etc/tls/tls.key", asItIs},
+	{"OTLP_TLS_CA_FILE", []string{"otlp-grpc-tls-client-ca-file", "otlp-http-tls-client-ca-file"}, "/etc/tls/ca.crt", asItIs},
+	{"OTLP_CERTIFICATE_RELOAD_INTERVAL", []string{"tls-reload-interval"}, "5m", asItIs},
 }
 
 // withoutMeaning are the variables of otel-add-on that nothing here answers to,
@@ -30,7 +39,6 @@ var withoutMeaning = []struct{ variable, why string }{
 	{"METRIC_STORE_LAZY_SERIES", "every series is stored when it arrives, and --max-series bounds them"},
 	{"METRIC_STORE_LAZY_AGGREGATES", "aggregates are computed from the samples when they are asked for, never kept"},
 	{"IS_ACTIVE_POLLING_INTERVAL_MS", "streams are driven by the data and send a change as it happens"},
-	{"OTLP_CERTIFICATE_RELOAD_INTERVAL", "this version does not serve TLS, so there is no certificate to reload"},
 }
 
 // foreignFlags are those that otel-add-on's chart gives its binary. They are
@@ -39,6 +47,8 @@ var foreignFlags = map[string]string{
 	"zap-log-level":        "--log-level decides",
 	"zap-stacktrace-level": "stacks are logged where a call panicked, and nowhere else",
 }
+
+func asItIs(text string) (string, error) { return text, nil }
 
 func portToAddress(text string) (string, error) {
 	port, err := strconv.ParseUint(text, 10, 16)
@@ -63,30 +73,22 @@ func (c *Config) loadAliases(flags *pflag.FlagSet, lookupEnv func(string) (strin
 		value, _ := lookupEnv(variable)
 		return value
 	}
-	notes, err = refuseTLS(lookup)
+	found, notes, err := c.kedaTLSAliases(lookup)
 	if err != nil {
 		return nil, err
 	}
-	found, missingNotes, err := c.missingAliases(lookup)
+	missing, missingNotes, err := c.missingAliases(lookup)
 	if err != nil {
 		return nil, err
 	}
 	notes = append(notes, missingNotes...)
-	for _, a := range append(found, aliases...) {
-		value := lookup(a.variable)
-		if value == "" {
-			continue
-		}
-		if o, ok := c.origins[a.flag]; ok {
-			notes = append(notes, behind(a.variable, value, o.name, o.value))
-			continue
-		}
-		converted, err := a.convert(value)
+	for _, a := range slices.Concat(found, missing, aliases) {
+		note, err := c.apply(a, flags, lookup(a.variable))
 		if err != nil {
-			return nil, fmt.Errorf("%s=%s: %w, for example %s=%s", a.variable, value, err, a.variable, a.example)
-		}
-		if err := c.set(flags, a.flag, converted, origin{a.variable, value, a.example}); err != nil {
 			return nil, err
+		}
+		if note != "" {
+			notes = append(notes, note)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(foreignFlags)) {
@@ -100,6 +102,33 @@ func (c *Config) loadAliases(flags *pflag.FlagSet, lookupEnv func(string) (strin
 		}
 	}
 	return notes, nil
+}
+
+// apply sets what nobody has set yet of an alias' flags. The note says that this
+// was none.
+func (c *Config) apply(a alias, flags *pflag.FlagSet, value string) (note string, err error) {
+	if value == "" {
+		return "", nil
+	}
+	converted, err := a.convert(value)
+	if err != nil {
+		return "", fmt.Errorf("%s=%s: %w, for example %s=%s", a.variable, value, err, a.variable, a.example)
+	}
+	applied := false
+	for _, flag := range a.flags {
+		if o, ok := c.origins[flag]; ok {
+			note = behind(a.variable, value, o.name, o.value)
+			continue
+		}
+		if err := c.set(flags, flag, converted, origin{a.variable, value, a.example}); err != nil {
+			return "", err
+		}
+		applied = true
+	}
+	if applied {
+		note = ""
+	}
+	return note, nil
 }
 
 // behind is the note for a variable that another setting beats.
@@ -125,15 +154,15 @@ func (c *Config) missingAliases(lookup func(string) string) (found []alias, note
 	constant := func(policy string) func(string) (string, error) {
 		return func(string) (string, error) { return policy, nil }
 	}
-	policy := alias{valueIfNotFound, "on-missing", "0", constant(MissingValue)}
-	number := alias{valueIfNotFound, "value-if-not-found", "0", func(text string) (string, error) { return text, nil }}
+	policy := alias{valueIfNotFound, []string{"on-missing"}, "0", constant(MissingValue)}
+	number := alias{valueIfNotFound, []string{"value-if-not-found"}, "0", asItIs}
 
 	own, ownPolicy := c.origins["on-missing"]
 	switch {
 	case isZero(value) && !wantError:
 		notes = append(notes, fmt.Sprintf("%s=%s has no effect: it is otel-add-on's default, and what missing data means is decided by why it is missing; --on-missing=zero makes it 0 always", valueIfNotFound, value))
 	case wantError:
-		found = append(found, alias{errorIfNotFound, "on-missing", "true", constant(MissingError)})
+		found = append(found, alias{errorIfNotFound, []string{"on-missing"}, "true", constant(MissingError)})
 		if value != "" {
 			notes = append(notes, behind(valueIfNotFound, value, errorIfNotFound, "true"))
 		}
@@ -154,32 +183,35 @@ func isZero(text string) bool {
 	return err == nil && value == 0
 }
 
-// refuseTLS stops a start that would answer in plaintext somebody who asked for
-// TLS. Only KEDA's side has a switch, so there a certificate may lie unused.
-func refuseTLS(lookup func(string) string) (notes []string, err error) {
+// kedaTLSAliases are the variables of KEDA's listener, the only one that has a
+// switch: off, a certificate may lie unused; on, there has to be one.
+func (c *Config) kedaTLSAliases(lookup func(string) string) (found []alias, notes []string, err error) {
 	const enable = "KEDA_TLS_ENABLED"
 	enabled, err := boolVariable(lookup, enable)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	switchedOff := !enabled && lookup(enable) != ""
-	asking := []string{"OTLP_TLS_CA_FILE", "OTLP_TLS_CERT_FILE", "OTLP_TLS_KEY_FILE"}
-	if enabled {
-		asking = append(asking, enable)
+	files := []alias{
+		{"KEDA_TLS_CERT_FILE", []string{"keda-tls-cert-file"}, "/etc/tls/tls.crt", asItIs},
+		{"KEDA_TLS_KEY_FILE", []string{"keda-tls-key-file"}, "/etc/tls/tls.key", asItIs},
 	}
-	for _, variable := range []string{"KEDA_TLS_CERT_FILE", "KEDA_TLS_KEY_FILE"} {
-		if value := lookup(variable); switchedOff && value != "" {
-			notes = append(notes, behind(variable, value, enable, lookup(enable)))
-		} else {
-			asking = append(asking, variable)
+	own, ownCert := c.origins["keda-tls-cert-file"]
+	switch value := lookup(enable); {
+	case value == "" || enabled && (ownCert || lookup(files[0].variable) != ""):
+		return files, nil, nil
+	case enabled:
+		return nil, nil, fmt.Errorf("%s=%s: there is no certificate; add %s and %s, for example %s=%s",
+			enable, value, files[0].variable, files[1].variable, files[0].variable, files[0].example)
+	case ownCert:
+		return files, []string{behind(enable, value, own.name, own.value)}, nil
+	default:
+		for _, f := range files {
+			if unused := lookup(f.variable); unused != "" {
+				notes = append(notes, behind(f.variable, unused, enable, value))
+			}
 		}
+		return nil, notes, nil
 	}
-	for _, variable := range asking {
-		if value := lookup(variable); value != "" {
-			return nil, fmt.Errorf("%s=%s: this version does not serve TLS and will not answer in plaintext instead; unset it, for example %s=", variable, value, variable)
-		}
-	}
-	return notes, nil
 }
 
 func boolVariable(lookup func(string) string, variable string) (bool, error) {

@@ -10,7 +10,6 @@ import (
 // TestOtelAddOnAliases walks the variables kedify/otel-add-on reads: each takes
 // effect, is refused, or is noted, but never ignored in silence.
 func TestOtelAddOnAliases(t *testing.T) {
-	const noTLS = ": this version does not serve TLS and will not answer in plaintext instead; unset it, for example "
 	for _, tc := range []struct {
 		variable, value string
 		check           func(Config) bool // the effect
@@ -33,16 +32,12 @@ func TestOtelAddOnAliases(t *testing.T) {
 		{variable: "METRIC_STORE_VALUE_IF_NOT_FOUND", value: "0.", note: "METRIC_STORE_VALUE_IF_NOT_FOUND=0. has no effect: it is otel-add-on's default, and what missing data means is decided by why it is missing; --on-missing=zero makes it 0 always"},
 		{variable: "METRIC_STORE_VALUE_IF_NOT_FOUND", value: "some", err: "METRIC_STORE_VALUE_IF_NOT_FOUND=some: want a value such as 1"},
 		{variable: "IS_ACTIVE_POLLING_INTERVAL_MS", value: "500", note: "IS_ACTIVE_POLLING_INTERVAL_MS=500 has no effect: streams are driven by the data and send a change as it happens"},
-		{variable: "OTLP_TLS_CA_FILE", value: "/ca", err: "OTLP_TLS_CA_FILE=/ca" + noTLS + "OTLP_TLS_CA_FILE="},
-		{variable: "OTLP_TLS_CERT_FILE", value: "/crt", err: "OTLP_TLS_CERT_FILE=/crt" + noTLS + "OTLP_TLS_CERT_FILE="},
-		{variable: "OTLP_TLS_KEY_FILE", value: "/key", err: "OTLP_TLS_KEY_FILE=/key" + noTLS + "OTLP_TLS_KEY_FILE="},
 		{variable: "OTLP_TLS_KEY_FILE", value: "", check: func(Config) bool { return true }},
-		{variable: "OTLP_CERTIFICATE_RELOAD_INTERVAL", value: "5m", note: "OTLP_CERTIFICATE_RELOAD_INTERVAL=5m has no effect: this version does not serve TLS, so there is no certificate to reload"},
-		{variable: "KEDA_TLS_ENABLED", value: "true", err: "KEDA_TLS_ENABLED=true" + noTLS + "KEDA_TLS_ENABLED="},
+		{variable: "OTLP_CERTIFICATE_RELOAD_INTERVAL", value: "5m", check: func(c Config) bool { return c.TLSReloadInterval == 5*time.Minute }},
+		{variable: "OTLP_CERTIFICATE_RELOAD_INTERVAL", value: "often", err: "OTLP_CERTIFICATE_RELOAD_INTERVAL=often: want a value such as 10s"},
+		{variable: "KEDA_TLS_ENABLED", value: "true", err: "KEDA_TLS_ENABLED=true: there is no certificate; add KEDA_TLS_CERT_FILE and KEDA_TLS_KEY_FILE, for example KEDA_TLS_CERT_FILE=/etc/tls/tls.crt"},
 		{variable: "KEDA_TLS_ENABLED", value: "false", check: func(Config) bool { return true }},
 		{variable: "KEDA_TLS_ENABLED", value: "on", err: "KEDA_TLS_ENABLED=on: want true or false, for example KEDA_TLS_ENABLED=true"},
-		{variable: "KEDA_TLS_CERT_FILE", value: "/crt", err: "KEDA_TLS_CERT_FILE=/crt" + noTLS + "KEDA_TLS_CERT_FILE="},
-		{variable: "KEDA_TLS_KEY_FILE", value: "/key", err: "KEDA_TLS_KEY_FILE=/key" + noTLS + "KEDA_TLS_KEY_FILE="},
 	} {
 		t.Run(tc.variable+"="+tc.value, func(t *testing.T) {
 			c, notes, err := load(t, map[string]string{tc.variable: tc.value})
@@ -121,10 +116,71 @@ func TestAliasesThatMeet(t *testing.T) {
 			},
 		},
 		{
+			name: "a certificate for OTLP over both transports",
+			env:  map[string]string{"OTLP_TLS_CERT_FILE": "/crt", "OTLP_TLS_KEY_FILE": "/key", "OTLP_TLS_CA_FILE": "/ca"},
+			check: func(t *testing.T, c Config) {
+				require.Equal(t, TLS{"/crt", "/key", "/ca", "1.3"}, c.OTLPGRPCTLS)
+				require.Equal(t, c.OTLPGRPCTLS, c.OTLPHTTPTLS)
+				require.Equal(t, TLS{MinVersion: "1.3"}, c.KEDATLS)
+			},
+		},
+		{
+			name: "a flag beats it for one transport",
+			env:  map[string]string{"OTLP_TLS_CERT_FILE": "/crt", "OTLP_TLS_KEY_FILE": "/key"},
+			args: []string{"--otlp-http-tls-cert-file=/other", "--otlp-http-tls-key-file=/others-key"},
+			check: func(t *testing.T, c Config) {
+				require.Equal(t, "/crt", c.OTLPGRPCTLS.CertFile)
+				require.Equal(t, "/other", c.OTLPHTTPTLS.CertFile)
+			},
+		},
+		{
+			name: "flags beat it for both",
+			env:  map[string]string{"OTLP_TLS_CERT_FILE": "/crt"},
+			args: []string{"--otlp-http-tls-cert-file=/a", "--otlp-http-tls-key-file=/b", "--otlp-grpc-tls-cert-file=/a", "--otlp-grpc-tls-key-file=/b"},
+			check: func(t *testing.T, c Config) {
+				require.Equal(t, "/a", c.OTLPGRPCTLS.CertFile)
+			},
+			notes: []string{"OTLP_TLS_CERT_FILE=/crt has no effect: --otlp-http-tls-cert-file=/a comes first"},
+		},
+		{
+			name: "a certificate for KEDA that is switched on",
+			env:  map[string]string{"KEDA_TLS_ENABLED": "true", "KEDA_TLS_CERT_FILE": "/crt", "KEDA_TLS_KEY_FILE": "/key"},
+			check: func(t *testing.T, c Config) {
+				require.Equal(t, TLS{"/crt", "/key", "", "1.3"}, c.KEDATLS)
+			},
+		},
+		{
+			name: "a certificate for KEDA without a switch",
+			env:  map[string]string{"KEDA_TLS_CERT_FILE": "/crt", "KEDA_TLS_KEY_FILE": "/key"},
+			check: func(t *testing.T, c Config) {
+				require.Equal(t, TLS{"/crt", "/key", "", "1.3"}, c.KEDATLS, "plaintext for somebody who has a certificate is a hole")
+			},
+		},
+		{
+			name: "KEDA's switch and a certificate of ours",
+			env:  map[string]string{"KEDA_TLS_ENABLED": "true"},
+			args: []string{"--keda-tls-cert-file=/c", "--keda-tls-key-file=/k"},
+			check: func(t *testing.T, c Config) {
+				require.Equal(t, "/c", c.KEDATLS.CertFile)
+			},
+		},
+		{
+			name: "a certificate of ours beats KEDA's switch",
+			env:  map[string]string{"KEDA_TLS_ENABLED": "false", "KEDA_TLS_CERT_FILE": "/crt"},
+			args: []string{"--keda-tls-cert-file=/c", "--keda-tls-key-file=/k"},
+			check: func(t *testing.T, c Config) {
+				require.Equal(t, "/c", c.KEDATLS.CertFile)
+			},
+			notes: []string{
+				"KEDA_TLS_ENABLED=false has no effect: --keda-tls-cert-file=/c comes first",
+				"KEDA_TLS_CERT_FILE=/crt has no effect: --keda-tls-cert-file=/c comes first",
+			},
+		},
+		{
 			name: "certificates that TLS switched off leaves unused",
 			env:  map[string]string{"KEDA_TLS_ENABLED": "false", "KEDA_TLS_CERT_FILE": "/crt", "KEDA_TLS_KEY_FILE": "/key"},
 			check: func(t *testing.T, c Config) {
-				require.Equal(t, ":4318", c.KEDAAddress)
+				require.Empty(t, c.KEDATLS.CertFile)
 			},
 			notes: []string{
 				"KEDA_TLS_CERT_FILE=/crt has no effect: KEDA_TLS_ENABLED=false comes first",

@@ -68,6 +68,11 @@ type Config struct {
 	HTTPSumSelectors    bool   // answer as under /keda everywhere: sums of bare selectors, no empty result that hides load
 	HTTPCORSOrigin      string // regular expression of the origins, in full, whose scripts may read the HTTP API; empty is none
 
+	OTLPGRPCTLS, OTLPHTTPTLS, KEDATLS, HTTPTLS TLS
+
+	OTLPTokenFile, HTTPTokenFile string        // bearer tokens, one a line; empty asks for none
+	TLSReloadInterval            time.Duration // between two looks at the files of certificates and tokens
+
 	LogLevel  slog.Level
 	LogFormat string // LogText or LogJSON
 
@@ -93,33 +98,52 @@ func (v flagValue) Set(text string) error {
 }
 
 // examples holds a right value for every setting.
-var examples = map[string]string{
-	"otlp-grpc-address":      ":4317",
-	"otlp-http-address":      ":4319",
-	"keda-address":           ":4318",
-	"http-address":           ":9090",
-	"telemetry-address":      ":8080",
-	"retention":              "2m",
-	"lookback":               "1m",
-	"warm-up":                "30s",
-	"max-series":             "1000000",
-	"max-series-per-metric":  "1000000",
-	"max-samples-per-series": "1024",
-	"max-request-bytes":      "16777216",
-	"max-streams":            "100000",
-	"resource-attributes":    "k8s.namespace.name,k8s.pod.name",
-	"on-missing":             MissingHold,
-	"value-if-not-found":     "1",
-	"query-timeout":          "2s",
-	"query-max-samples":      "5000000",
-	"query-cache-size":       "10000",
-	"profiling":              "false",
-	"query-max-concurrency":  "20",
-	"http-sum-selectors":     "false",
-	"http-cors-origin":       `https://grafana\.example\.com`,
-	"log-level":              "info",
-	"log-format":             LogText,
-	"shutdown-timeout":       "4s",
+var examples = map[string]string{ //nolint:gosec // where tokens are is no token
+	"otlp-grpc-address":            ":4317",
+	"otlp-http-address":            ":4319",
+	"keda-address":                 ":4318",
+	"http-address":                 ":9090",
+	"telemetry-address":            ":8080",
+	"retention":                    "2m",
+	"lookback":                     "1m",
+	"warm-up":                      "30s",
+	"max-series":                   "1000000",
+	"max-series-per-metric":        "1000000",
+	"max-samples-per-series":       "1024",
+	"max-request-bytes":            "16777216",
+	"max-streams":                  "100000",
+	"resource-attributes":          "k8s.namespace.name,k8s.pod.name",
+	"on-missing":                   MissingHold,
+	"value-if-not-found":           "1",
+	"query-timeout":                "2s",
+	"query-max-samples":            "5000000",
+	"query-cache-size":             "10000",
+	"profiling":                    "false",
+	"query-max-concurrency":        "20",
+	"http-sum-selectors":           "false",
+	"http-cors-origin":             `https://grafana\.example\.com`,
+	"otlp-grpc-tls-cert-file":      "/etc/tls/tls.crt",
+	"otlp-grpc-tls-key-file":       "/etc/tls/tls.key",
+	"otlp-grpc-tls-client-ca-file": "/etc/tls/ca.crt",
+	"otlp-grpc-tls-min-version":    "1.3",
+	"otlp-http-tls-cert-file":      "/etc/tls/tls.crt",
+	"otlp-http-tls-key-file":       "/etc/tls/tls.key",
+	"otlp-http-tls-client-ca-file": "/etc/tls/ca.crt",
+	"otlp-http-tls-min-version":    "1.3",
+	"keda-tls-cert-file":           "/etc/tls/tls.crt",
+	"keda-tls-key-file":            "/etc/tls/tls.key",
+	"keda-tls-client-ca-file":      "/etc/tls/ca.crt",
+	"keda-tls-min-version":         "1.3",
+	"http-tls-cert-file":           "/etc/tls/tls.crt",
+	"http-tls-key-file":            "/etc/tls/tls.key",
+	"http-tls-client-ca-file":      "/etc/tls/ca.crt",
+	"http-tls-min-version":         "1.3",
+	"otlp-token-file":              "/etc/tokens/otlp",
+	"http-token-file":              "/etc/tokens/http",
+	"tls-reload-interval":          "10s",
+	"log-level":                    "info",
+	"log-format":                   LogText,
+	"shutdown-timeout":             "4s",
 }
 
 // Bind adds the settings to flags, with c as their destination, and sets c to
@@ -155,6 +179,8 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 
 	f.BoolVar(&c.HTTPSumSelectors, "http-sum-selectors", false, "answer over HTTP as under /keda everywhere: an instant query that is a bare selector with its sum, an empty result that hides load with an error")
 	f.StringVar(&c.HTTPCORSOrigin, "http-cors-origin", ".*", "regular `expression` of the origins, in full, whose scripts may read the HTTP API; empty is none")
+
+	c.bindAccess(f)
 
 	f.BoolVar(&c.Profiling, "profiling", false, "serve Go's profiles at /debug/pprof/ of the telemetry address, to whoever can reach it")
 	f.TextVar(&c.LogLevel, "log-level", slog.LevelInfo, "least `level` logged: debug, info, warn or error")

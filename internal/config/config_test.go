@@ -51,6 +51,11 @@ func TestDefaults(t *testing.T) {
 		QueryCacheSize:      10_000,
 		QueryMaxConcurrency: 20,
 		HTTPCORSOrigin:      ".*",
+		OTLPGRPCTLS:         TLS{MinVersion: "1.3"},
+		OTLPHTTPTLS:         TLS{MinVersion: "1.3"},
+		KEDATLS:             TLS{MinVersion: "1.3"},
+		HTTPTLS:             TLS{MinVersion: "1.3"},
+		TLSReloadInterval:   10 * time.Second,
 		LogLevel:            slog.LevelInfo,
 		LogFormat:           LogText,
 		ShutdownTimeout:     4 * time.Second,
@@ -59,32 +64,51 @@ func TestDefaults(t *testing.T) {
 
 // others is a value that differs from the default, for every flag.
 var others = map[string]string{
-	"otlp-grpc-address":      "127.0.0.1:1",
-	"otlp-http-address":      "127.0.0.1:5",
-	"keda-address":           "127.0.0.1:2",
-	"http-address":           "127.0.0.1:3",
-	"telemetry-address":      "[::1]:4",
-	"profiling":              "true",
-	"retention":              "5m0s",
-	"lookback":               "30s",
-	"warm-up":                "0s",
-	"max-series":             "11",
-	"max-series-per-metric":  "12",
-	"max-samples-per-series": "13",
-	"max-request-bytes":      "14",
-	"max-streams":            "15",
-	"resource-attributes":    "[a.b,c]",
-	"on-missing":             "zero",
-	"value-if-not-found":     "2.5",
-	"query-timeout":          "1s",
-	"query-max-samples":      "16",
-	"query-cache-size":       "17",
-	"query-max-concurrency":  "18",
-	"http-sum-selectors":     "true",
-	"http-cors-origin":       "",
-	"log-level":              "DEBUG",
-	"log-format":             "json",
-	"shutdown-timeout":       "3s",
+	"otlp-grpc-address":            "127.0.0.1:1",
+	"otlp-http-address":            "127.0.0.1:5",
+	"keda-address":                 "127.0.0.1:2",
+	"http-address":                 "127.0.0.1:3",
+	"telemetry-address":            "[::1]:4",
+	"profiling":                    "true",
+	"retention":                    "5m0s",
+	"lookback":                     "30s",
+	"warm-up":                      "0s",
+	"max-series":                   "11",
+	"max-series-per-metric":        "12",
+	"max-samples-per-series":       "13",
+	"max-request-bytes":            "14",
+	"max-streams":                  "15",
+	"resource-attributes":          "[a.b,c]",
+	"on-missing":                   "zero",
+	"value-if-not-found":           "2.5",
+	"query-timeout":                "1s",
+	"query-max-samples":            "16",
+	"query-cache-size":             "17",
+	"query-max-concurrency":        "18",
+	"http-sum-selectors":           "true",
+	"http-cors-origin":             "",
+	"otlp-grpc-tls-cert-file":      "/c",
+	"otlp-grpc-tls-key-file":       "/k",
+	"otlp-grpc-tls-client-ca-file": "/ca",
+	"otlp-grpc-tls-min-version":    "1.2",
+	"otlp-http-tls-cert-file":      "/c",
+	"otlp-http-tls-key-file":       "/k",
+	"otlp-http-tls-client-ca-file": "/ca",
+	"otlp-http-tls-min-version":    "1.2",
+	"keda-tls-cert-file":           "/c",
+	"keda-tls-key-file":            "/k",
+	"keda-tls-client-ca-file":      "/ca",
+	"keda-tls-min-version":         "1.2",
+	"http-tls-cert-file":           "/c",
+	"http-tls-key-file":            "/k",
+	"http-tls-client-ca-file":      "/ca",
+	"http-tls-min-version":         "1.2",
+	"otlp-token-file":              "/o",
+	"http-token-file":              "/h",
+	"tls-reload-interval":          "1m0s",
+	"log-level":                    "DEBUG",
+	"log-format":                   "json",
+	"shutdown-timeout":             "3s",
 }
 
 func TestEveryFlagHasAVariableThatTakesEffect(t *testing.T) {
@@ -111,6 +135,13 @@ func TestEveryFlagHasAVariableThatTakesEffect(t *testing.T) {
 			env := map[string]string{variable: strings.Trim(other, "[]")}
 			if strings.Contains(flag.Name, "address") {
 				env[variable] = other
+			}
+			if listener, _, ok := strings.Cut(flag.Name, "-tls-"); ok && flag.Name != "tls-reload-interval" { // they need each other
+				for _, name := range []string{listener + "-tls-cert-file", listener + "-tls-key-file"} {
+					if name != flag.Name {
+						env[Variable(name)] = "/x"
+					}
+				}
 			}
 			if flag.Name == "value-if-not-found" {
 				env[Variable("on-missing")] = MissingValue
@@ -180,6 +211,12 @@ func TestRefused(t *testing.T) {
 		{"big port", "--http-address=:70000", nil, "--http-address=:70000: want host:port with a port from 0 to 65535, for example --http-address=:9090"},
 		{"one address twice", "--keda-address=:4317", nil, "--keda-address=:4317: the same address as --otlp-grpc-address=:4317; give each server its own, for example --keda-address=:4318"},
 		{"one port under a wildcard", "--http-address=127.0.0.1:5000 --telemetry-address=0.0.0.0:5000", nil, "--telemetry-address=0.0.0.0:5000: the same address as --http-address=127.0.0.1:5000; give each server its own, for example --telemetry-address=:8080"},
+		{"a certificate without a key", "--http-tls-cert-file=/c", nil, "--http-tls-cert-file=/c: has no key; add --http-tls-key-file, for example --http-tls-key-file=/etc/tls/tls.key"},
+		{"a key without a certificate", "", map[string]string{"OTLP_TLS_KEY_FILE": "/k"}, "OTLP_TLS_KEY_FILE=/k: is the key of no certificate; add --otlp-grpc-tls-cert-file, for example --otlp-grpc-tls-cert-file=/etc/tls/tls.crt"},
+		{"client authorities without a certificate", "--otlp-http-tls-client-ca-file=/ca", nil, "--otlp-http-tls-client-ca-file=/ca: can't ask clients for certificates without one of its own; add --otlp-http-tls-cert-file, for example --otlp-http-tls-cert-file=/etc/tls/tls.crt"},
+		{"a version of no TLS", "--keda-tls-min-version=1.2", nil, "--keda-tls-min-version=1.2: has no effect without a certificate; add --keda-tls-cert-file, for example --keda-tls-cert-file=/etc/tls/tls.crt"},
+		{"an old version", "--keda-tls-min-version=1.1", nil, "--keda-tls-min-version=1.1: want 1.2 or 1.3, for example --keda-tls-min-version=1.3"},
+		{"a busy reload", "--tls-reload-interval=1ms", nil, "--tls-reload-interval=1ms: want at least 10ms, for example --tls-reload-interval=10s"},
 		{"one port by alias", "", map[string]string{"REST_API_PORT": "4317"}, "REST_API_PORT=4317: the same address as --otlp-grpc-address=:4317; give each server its own, for example REST_API_PORT=9090"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -32,7 +32,7 @@ func (c *Config) Load(flags *pflag.FlagSet, lookupEnv func(string) (string, bool
 	if err != nil {
 		return nil, err
 	}
-	return notes, c.Validate()
+	return append(notes, c.accessNotes()...), c.Validate()
 }
 
 // set gives a setting a value that did not come from the command line.

@@ -19,6 +19,7 @@ func (c *Config) Validate() error {
 		c.validateDurations(),
 		c.validateLimits(),
 		c.validateChoices(),
+		c.validateAccess(),
 	)
 }
 

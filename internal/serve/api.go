@@ -86,11 +86,14 @@ func portOf(address net.Addr) string {
 const prometheusOTLP = "/api/v1/otlp" + otlpreceiver.MetricsPath
 
 // httpHandler serves the page at the root, the APIs, and OTLP as Prometheus does.
-func httpHandler(api *httpapi.API, otlp http.Handler, answers *scaler.Server, queries *query.Engine, a Addresses) http.Handler {
+func httpHandler(api *httpapi.API, otlp http.Handler, answers *scaler.Server, queries *query.Engine, gates *gates, a Addresses) http.Handler {
+	asked := http.NewServeMux()
+	asked.Handle("GET /{$}", indexHandler(a))
+	api.Register(asked)
+	asked.Handle(inspect.New(answers, queries.Metrics))
+
 	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", indexHandler(a))
-	mux.Handle(prometheusOTLP, otlp)
-	api.Register(mux)
-	mux.Handle(inspect.New(answers, queries.Metrics))
+	mux.Handle(prometheusOTLP, gates.guardOTLPOnHTTP(otlp))
+	mux.Handle("/", gates.guardHTTP(asked))
 	return mux
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/access"
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/selfmetrics"
 	"github.com/keda-otel-scaler/keda-otel-scaler/otlpreceiver"
@@ -28,8 +29,8 @@ const window = 1 << 20
 const callsPerConnection = 1000
 
 // transport is what both gRPC servers have in common.
-func transport(cfg config.Config) []grpc.ServerOption {
-	return []grpc.ServerOption{
+func transport(cfg config.Config, tls *access.TLS) []grpc.ServerOption {
+	options := []grpc.ServerOption{
 		// gRPC's default closes connections that ping more than every five
 		// minutes or while idle, as collectors and KEDA are often told to.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
@@ -43,10 +44,14 @@ func transport(cfg config.Config) []grpc.ServerOption {
 		// Run returns when no handler uses the store any more.
 		grpc.WaitForHandlers(true),
 	}
+	if tls != nil {
+		options = append(options, grpc.Creds(tls.Credentials()))
+	}
+	return options
 }
 
-func newOTLPServer(cfg config.Config, calls *selfmetrics.GRPC, receiver *otlpreceiver.Receiver) *grpc.Server {
-	options := append(transport(cfg),
+func newOTLPServer(cfg config.Config, gates *gates, calls *selfmetrics.GRPC, receiver *otlpreceiver.Receiver) *grpc.Server {
+	options := append(transport(cfg, gates.otlp),
 		grpc.MaxRecvMsgSize(cfg.MaxRequestBytes),
 		grpc.MaxConcurrentStreams(exportsPerConnection),
 		// gRPC's default begins at 64 KiB, a quarter of a gateway's request, and
@@ -58,19 +63,22 @@ func newOTLPServer(cfg config.Config, calls *selfmetrics.GRPC, receiver *otlprec
 		// a sidecar's pushes showed as a twelfth of the CPU; these keep theirs.
 		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))), //nolint:gosec // a few
 	)
+	if gates.otlpTokens != nil {
+		options = append(options, grpc.InTapHandle(gates.otlpTokens.Tap))
+	}
 	options = append(options, calls.Recovery()...)
 	server := grpc.NewServer(append(options, otlpreceiver.ServerOptions()...)...)
 	receiver.Register(server)
 	return server
 }
 
-func newKEDAServer(cfg config.Config, calls *selfmetrics.GRPC, answers *scaler.Server, state *state) *grpc.Server {
+func newKEDAServer(cfg config.Config, gates *gates, calls *selfmetrics.GRPC, answers *scaler.Server, state *state) *grpc.Server {
 	register := func(s *grpc.Server) {
 		answers.Register(s)
 		grpc_health_v1.RegisterHealthServer(s, state.health)
 		reflection.Register(s)
 	}
-	options := append(transport(cfg),
+	options := append(transport(cfg, gates.keda),
 		// MaxStreams is bounded by Validate, so the sum fits.
 		grpc.MaxConcurrentStreams(uint32(cfg.MaxStreams)+callsPerConnection), //nolint:gosec // see above
 	)

@@ -1,24 +1,30 @@
 package serve
 
 import (
+	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/access"
 	"github.com/keda-otel-scaler/keda-otel-scaler/otlpreceiver"
 )
 
-// newHTTPServer serves handler, which may take so long for an answer.
-func newHTTPServer(handler http.Handler, logger *slog.Logger, answer time.Duration) *http.Server {
-	// HTTP/2 without TLS is what gRPC clients of the inspect API speak.
+// newHTTPServer serves handler, which may take so long for an answer, over TLS
+// unless that is nil.
+func newHTTPServer(handler http.Handler, tls *access.TLS, logger *slog.Logger, answer time.Duration) *http.Server {
+	// HTTP/2, without TLS too, is what gRPC clients of the inspect API speak.
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
-	return &http.Server{
+	protocols.SetHTTP2(tls != nil)
+	protocols.SetUnencryptedHTTP2(tls == nil)
+	server := &http.Server{
 		Handler:   handler,
 		Protocols: protocols,
 		// A peer that sends half a request holds a connection for this long.
@@ -30,6 +36,29 @@ func newHTTPServer(handler http.Handler, logger *slog.Logger, answer time.Durati
 		MaxHeaderBytes: 64 << 10,
 		ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
+	if tls != nil {
+		server.TLSConfig = tls.Config()
+		server.ErrorLog = log.New(handshakeLog{tls, server.ErrorLog.Writer()}, "", 0)
+	}
+	return server
+}
+
+// handshakeLog takes what net/http has to say of handshakes, one line each, to
+// where they are counted.
+type handshakeLog struct {
+	tls *access.TLS
+	io.Writer
+}
+
+// Write implements io.Writer.
+func (l handshakeLog) Write(line []byte) (int, error) {
+	failed, ok := strings.CutPrefix(string(line), "http: TLS handshake error from ")
+	if !ok {
+		return l.Writer.Write(line)
+	}
+	peer, reason, _ := strings.Cut(strings.TrimSpace(failed), ": ")
+	l.tls.Failed(peer, reason)
+	return len(line), nil
 }
 
 // otlpHandler takes OTLP/HTTP in, at its own path and nowhere else.
@@ -42,7 +71,7 @@ func otlpHandler(metrics http.Handler) http.Handler {
 
 // telemetryHandler serves the program's own metrics, its probes, and its
 // profiles if they are wanted.
-func telemetryHandler(registry *prometheus.Registry, state *state, profiling bool) http.Handler {
+func telemetryHandler(registry *prometheus.Registry, state *state, gates *gates, profiling bool) http.Handler {
 	mux := http.NewServeMux()
 	if profiling {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -62,7 +91,8 @@ func telemetryHandler(registry *prometheus.Registry, state *state, profiling boo
 			plain(w, http.StatusServiceUnavailable, reason+"\n")
 			return
 		}
-		plain(w, http.StatusOK, "ok\n")
+		// A bad file is no reason to turn traffic away: what was read before serves it.
+		plain(w, http.StatusOK, "ok\n"+gates.problems())
 	})
 	return mux
 }

@@ -92,6 +92,11 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 		return fmt.Errorf("scaler: %w", err)
 	}
 
+	gates, err := newGates(cfg, logger, registry)
+	if err != nil {
+		return err
+	}
+
 	state := newState()
 	calls := selfmetrics.NewGRPC(registry, logger)
 	api := newAPI(cfg, samples, queries, answers, listeners.addresses(), logger, registry)
@@ -99,18 +104,19 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 	s := &servers{
 		state:     state,
 		scaler:    answers,
-		otlp:      newOTLPServer(cfg, calls, receiver),
-		otlpHTTP:  newHTTPServer(otlpHandler(otlp), logger, 0),
-		keda:      newKEDAServer(cfg, calls, answers, state),
+		otlp:      newOTLPServer(cfg, gates, calls, receiver),
+		otlpHTTP:  newHTTPServer(otlpHandler(gates.guardOTLP(otlp)), gates.otlpHTTP, logger, 0),
+		keda:      newKEDAServer(cfg, gates, calls, answers, state),
 		api:       api,
-		http:      newHTTPServer(httpHandler(api, otlp, answers, queries, listeners.addresses()), logger, cfg.QueryTimeout),
-		telemetry: newHTTPServer(telemetryHandler(registry, state, cfg.Profiling), logger, 0),
+		http:      newHTTPServer(httpHandler(api, otlp, answers, queries, gates, listeners.addresses()), gates.http, logger, cfg.QueryTimeout),
+		telemetry: newHTTPServer(telemetryHandler(registry, state, gates, cfg.Profiling), nil, logger, 0),
 	}
 
 	group, ctx := errgroup.WithContext(ctx)
 	storeCtx, stopStore := context.WithCancel(context.WithoutCancel(ctx)) // the store outlives its users
 	group.Go(func() error { return samples.Run(storeCtx) })
 	group.Go(func() error { return receiver.Run(storeCtx) })
+	gates.run(ctx, group)
 	group.Go(serveGRPC("otlp-grpc", s.otlp, listeners.otlp))
 	group.Go(serveHTTP("otlp-http", s.otlpHTTP, listeners.otlpHTTP))
 	group.Go(serveGRPC("keda-grpc", s.keda, listeners.keda))
@@ -142,7 +148,11 @@ func serveGRPC(name string, server *grpc.Server, listener net.Listener) func() e
 
 func serveHTTP(name string, server *http.Server, listener net.Listener) func() error {
 	return func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		serve := server.Serve
+		if server.TLSConfig != nil {
+			serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+		}
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("%s server: %w", name, err)
 		}
 		return nil
