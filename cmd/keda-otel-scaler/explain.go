@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -28,16 +26,14 @@ const (
 
 // explain is a question why a ScaledObject is scaled as it is.
 type explain struct {
-	server, output string
-	series         int32
+	connection
+	output string
+	series int32
 }
 
 // newExplain is the command that asks a running server why.
 func newExplain(lookupEnv func(string) (string, bool)) *cobra.Command {
-	e := explain{server: "http://localhost:9090"}
-	if server, ok := lookupEnv(config.Variable("server")); ok {
-		e.server = server
-	}
+	var e explain
 	cmd := &cobra.Command{
 		Use:   "explain [namespace/name]",
 		Short: "Tell why a ScaledObject was, or was not, scaled",
@@ -57,18 +53,18 @@ func newExplain(lookupEnv func(string) (string, bool)) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&e.server, "server", e.server, "`URL` of the server")
+	e.bind(f, lookupEnv, "`URL` of the server")
 	f.Int32Var(&e.series, "series", 20, "most series to show for each selector")
 	f.StringVarP(&e.output, "output", "o", "text", "`form` of the answer: text, or json as the API has it")
 	return cmd
 }
 
 func (e *explain) run(ctx context.Context, stdout, stderr io.Writer, object string) error {
-	server, err := url.Parse(e.server)
+	_, client, err := e.open()
 	namespace, name, slash := strings.Cut(object, "/")
 	switch {
-	case err != nil || server.Host == "" || server.Scheme != "http" && server.Scheme != "https":
-		return fmt.Errorf("--server=%s: want a URL, for example --server=http://localhost:9090", e.server)
+	case err != nil:
+		return err
 	case e.output != "text" && e.output != "json":
 		return fmt.Errorf("--output=%s: want text or json, for example --output=json", e.output)
 	case e.series < 1:
@@ -78,17 +74,17 @@ func (e *explain) run(ctx context.Context, stdout, stderr io.Writer, object stri
 	}
 	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
 	defer cancel()
-	client := inspectv1.NewInspectServiceClient(http.DefaultClient, strings.TrimSuffix(e.server, "/"))
+	api := inspectv1.NewInspectServiceClient(client, strings.TrimSuffix(e.server, "/"))
 	if object == "" {
-		list, err := listed(ctx, client)
+		list, err := listed(ctx, api)
 		if err != nil {
-			return e.failure(err)
+			return e.blame(err)
 		}
 		return e.print(stdout, list, func(w io.Writer) { writeList(w, list) })
 	}
-	response, err := client.GetScaledObject(ctx, &inspectv1.GetScaledObjectRequest{Namespace: namespace, Name: name, SeriesLimit: e.series})
+	response, err := api.GetScaledObject(ctx, &inspectv1.GetScaledObjectRequest{Namespace: namespace, Name: name, SeriesLimit: e.series})
 	if connect.CodeOf(err) == connect.CodeNotFound {
-		if list, err := listed(ctx, client); err == nil && len(list.GetScaledObjects()) > 0 {
+		if list, err := listed(ctx, api); err == nil && len(list.GetScaledObjects()) > 0 {
 			_, _ = fmt.Fprintln(stderr, "KEDA has asked about:")
 			for _, o := range list.GetScaledObjects() {
 				_, _ = fmt.Fprintf(stderr, "  %s/%s\n", o.GetNamespace(), o.GetName())
@@ -97,7 +93,7 @@ func (e *explain) run(ctx context.Context, stdout, stderr io.Writer, object stri
 		return fmt.Errorf("KEDA has not asked about %s since the server started: is there a ScaledObject of this name with an external trigger to it?", object)
 	}
 	if err != nil {
-		return e.failure(err)
+		return e.blame(err)
 	}
 	return e.print(stdout, response, func(w io.Writer) { writeObject(w, response.GetScaledObject()) })
 }
@@ -130,13 +126,15 @@ func (e *explain) print(stdout io.Writer, message proto.Message, text func(io.Wr
 	return nil
 }
 
-func (e *explain) failure(err error) error {
+func (e *explain) blame(err error) error {
 	var failed *connect.Error
 	switch {
 	case errors.As(err, &failed) && failed.Code() == connect.CodeUnimplemented:
 		return fmt.Errorf("%s does not serve the inspect API: %w; --server says where to ask", e.server, err)
 	case errors.As(err, &failed) && failed.Code() == connect.CodeUnavailable:
-		return fmt.Errorf("%w; --server says where to ask", err)
+		return e.failure(err)
+	case errors.As(err, &failed) && failed.Code() == connect.CodeUnauthenticated:
+		return fmt.Errorf("%s wants a token it knows; --token-file says which", e.server)
 	}
 	return err
 }

@@ -30,16 +30,14 @@ const (
 
 // ask is a question to a running server.
 type ask struct {
-	server, query, at, output string
-	window, step              time.Duration
+	connection
+	query, at, output string
+	window, step      time.Duration
 }
 
 // newQuery is the command that asks a running server.
 func newQuery(lookupEnv func(string) (string, bool)) *cobra.Command {
-	a := ask{server: "http://localhost:9090"}
-	if server, ok := lookupEnv(config.Variable("server")); ok {
-		a.server = server
-	}
+	var a ask
 	cmd := &cobra.Command{
 		Use:   "query '<promql>'",
 		Short: "Ask a running server in PromQL",
@@ -60,7 +58,7 @@ func newQuery(lookupEnv func(string) (string, bool)) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&a.server, "server", a.server, "`URL` of the server; with /keda behind it, it answers as to KEDA's prometheus trigger")
+	a.bind(f, lookupEnv, "`URL` of the server; with /keda behind it, it answers as to KEDA's prometheus trigger")
 	f.StringVar(&a.at, "time", "", "`time` to ask about, in RFC 3339 or seconds since 1970 (now)")
 	f.DurationVar(&a.window, "range", 0, "ask about so much time until then instead")
 	f.DurationVar(&a.step, "step", 0, "time between two points of the range (a sixtieth of it, at least 1s)")
@@ -69,13 +67,17 @@ func newQuery(lookupEnv func(string) (string, bool)) *cobra.Command {
 }
 
 func (a *ask) run(ctx context.Context, stdout, stderr io.Writer) error {
-	endpoint, form, err := a.request(time.Now())
+	server, client, err := a.open()
+	if err != nil {
+		return err
+	}
+	endpoint, form, err := a.request(server, time.Now())
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	body, err := post(ctx, endpoint, form)
+	body, err := a.post(ctx, client, endpoint, form)
 	if err != nil {
 		return err
 	}
@@ -100,11 +102,8 @@ func (a *ask) run(ctx context.Context, stdout, stderr io.Writer) error {
 }
 
 // request is where to send what.
-func (a *ask) request(now time.Time) (endpoint string, form url.Values, err error) {
-	server, err := url.Parse(a.server)
+func (a *ask) request(server *url.URL, now time.Time) (endpoint string, form url.Values, err error) {
 	switch {
-	case err != nil || server.Host == "" || server.Scheme != "http" && server.Scheme != "https":
-		return "", nil, fmt.Errorf("--server=%s: want a URL, for example --server=http://localhost:9090", a.server)
 	case a.output != "table" && a.output != "json":
 		return "", nil, fmt.Errorf("--output=%s: want table or json, for example --output=json", a.output)
 	case a.window < 0 || a.step < 0:
@@ -150,23 +149,26 @@ func seconds(t time.Time) string { return strconv.FormatFloat(float64(t.UnixMill
 
 // post returns the body of a good answer. The error of any other is what the
 // server said.
-func post(ctx context.Context, endpoint string, form url.Values) ([]byte, error) {
+func (a *ask) post(ctx context.Context, client *http.Client, endpoint string, form url.Values) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("%w; --server says where to ask", err)
+		return nil, a.failure(err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer of %s: %w", endpoint, err)
 	}
-	if response.StatusCode == http.StatusOK {
+	switch response.StatusCode {
+	case http.StatusOK:
 		return body, nil
+	case http.StatusUnauthorized:
+		return nil, fmt.Errorf("%s wants a token it knows; --token-file says which", endpoint)
 	}
 	var failure struct{ ErrorType, Error string }
 	if json.Unmarshal(body, &failure) == nil && failure.Error != "" {
