@@ -27,6 +27,7 @@ type Config struct {
 	Target      string   // the model server's host and port
 	Endpoint    string   // where the OTLP goes
 	MetricNames []string // exactly these pass the filter
+	Settings    []string // other than KServe's, such as "exporters::otlp::tls::insecure: false"
 }
 
 // Start runs a Collector until the test ends or it is told to.
@@ -44,10 +45,15 @@ func Start(t testing.TB, config Config) *process.Process {
 	if err != nil {
 		t.Fatal(err)
 	}
+	args := make([]string, 0, 1+len(config.Settings))
+	args = append(args, "--config=file:"+filepath.Join(root, "sidecar", "testdata", "kserve.yaml"))
+	for _, setting := range config.Settings {
+		args = append(args, "--config=yaml:"+setting)
+	}
 	return process.Start(t, process.Spec{
 		Name: "collector-" + config.Pod.Namespace + "-" + config.Pod.Name,
 		Path: path,
-		Args: []string{"--config=file:" + filepath.Join(root, "sidecar", "testdata", "kserve.yaml")},
+		Args: args,
 		Env: []string{
 			"OTEL_RESOURCE_ATTRIBUTES=" + config.Pod.resource(),
 			"METRIC_NAMES=[" + strings.Join(config.MetricNames, ", ") + "]",
