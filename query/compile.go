@@ -22,7 +22,7 @@ func badf(format string, args ...any) error {
 // compile reads the text as PromQL; if it isn't, as otel-add-on's grammar; if
 // it isn't that either, as KServe's wrapping of one of the two. Text that is
 // valid PromQL always means what PromQL says.
-func (e *Engine) compile(text string, over OverTime) (*Plan, error) {
+func (e *Engine) compile(text string, over OverTime, scope Scope) (*Plan, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, badf("the query is empty: write a metric or a PromQL query, such as sum(%s)", exampleSelector)
 	}
@@ -34,6 +34,9 @@ func (e *Engine) compile(text string, over OverTime) (*Plan, error) {
 		return nil, err
 	}
 	if err := useStoredNames(expr); err != nil {
+		return nil, err
+	}
+	if err := scope.apply(expr); err != nil {
 		return nil, err
 	}
 	bare := isSelector(expr)
@@ -51,7 +54,7 @@ func (e *Engine) compile(text string, over OverTime) (*Plan, error) {
 	default:
 		return nil, badf("the query %q is a %s, not a number", text, parser.DocumentedType(expr.Type()))
 	}
-	return e.plan(expr)
+	return e.plan(expr, scope)
 }
 
 func (e *Engine) parse(text string) (expr parser.Expr, wrapped bool, err error) {
@@ -70,16 +73,19 @@ func (e *Engine) parse(text string) (expr parser.Expr, wrapped bool, err error) 
 
 // plan checks the rewritten query by parsing it as the engine will, and notes
 // what must be known about it later.
-func (e *Engine) plan(expr parser.Expr) (*Plan, error) {
+func (e *Engine) plan(expr parser.Expr, scope Scope) (*Plan, error) {
 	text := expr.String()
 	expr, err := e.parser.ParseExpr(text)
 	if err != nil {
 		return nil, badf("the query was understood as %q, which is not valid: %s", text, describeParseError(err))
 	}
-	p := &Plan{e: e, text: text, filters: filters(expr), direct: newDirect(expr)}
+	p := &Plan{e: e, text: text, scope: scope, filters: filters(expr), direct: newDirect(expr)}
 	p.standing.p = p
 	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
 		if vs, ok := n.(*parser.VectorSelector); ok {
+			if !scope.bounds(vs.LabelMatchers) {
+				err = badf("%q: %w", text, errUnscoped)
+			}
 			p.selectors = append(p.selectors, vs.LabelMatchers)
 			if p.metric == "" {
 				p.metric = metricName(vs)
@@ -87,6 +93,9 @@ func (e *Engine) plan(expr parser.Expr) (*Plan, error) {
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 

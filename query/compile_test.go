@@ -164,13 +164,13 @@ func FuzzCompile(f *testing.F) {
 		if err != nil {
 			return
 		}
-		p, err := fx.compile(text, over)
+		p, err := fx.compile(text, over, Scope{})
 		if err != nil {
 			require.ErrorIs(t, err, ErrBadQuery)
 			return
 		}
 		// What a query is understood as is itself a query, and stays as it is.
-		again, err := fx.compile(p.String(), LastOne)
+		again, err := fx.compile(p.String(), LastOne, Scope{})
 		require.NoError(t, err, "%q was understood as %q", text, p)
 		require.Equal(t, p.String(), again.String())
 	})

@@ -33,8 +33,9 @@ type Engine struct {
 }
 
 type planKey struct {
-	text string
-	over OverTime
+	text  string
+	over  OverTime
+	scope Scope
 }
 
 // compiled is a plan, or why there is none: a broken query is asked for at
@@ -99,11 +100,18 @@ func (e *Engine) PromQL() (*promql.Engine, parser.Parser) { return e.promql, e.p
 // Compile returns the plan of a query, from the cache if it can. The errors
 // wrap ErrBadQuery and say what to write instead.
 func (e *Engine) Compile(text string, over OverTime) (*Plan, error) {
-	key := planKey{text, over}
+	return e.CompileWithin(Scope{}, text, over)
+}
+
+// CompileWithin is Compile for somebody who may only see what is within the
+// scope: neither the plan's values nor its errors and explanations tell
+// anything about other series.
+func (e *Engine) CompileWithin(scope Scope, text string, over OverTime) (*Plan, error) {
+	key := planKey{text, over, scope}
 	if c, ok := e.plans.Get(key); ok {
 		return c.plan, c.err
 	}
-	plan, err := e.compile(text, over)
+	plan, err := e.compile(text, over, scope)
 	// Two plans of one query would keep its series twice, one of them for ever.
 	if c, ok, _ := e.plans.PeekOrAdd(key, compiled{plan, err}); ok {
 		return c.plan, c.err

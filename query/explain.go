@@ -61,7 +61,7 @@ func (p *Plan) Explain(ctx context.Context, limit int) (*Explanation, error) {
 		s := Selection{Selector: selectorText(ms)}
 		pr, shown, err := p.e.opts.Store.Show(ctx, limit, ms...)
 		if err == nil && pr.Live+pr.Ended+pr.Gone == 0 {
-			s.Misses, err = p.e.misses(ctx, ms)
+			s.Misses, err = p.e.misses(ctx, p.scope, ms)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrEvaluation, s.Selector, err)
@@ -105,6 +105,8 @@ type Miss struct {
 	Similar bool // Near are near
 	// Names are the labels that those series have, if none has this one.
 	Names []string
+	// Within is what bounds the query; nothing outside of it is looked at.
+	Within Scope
 }
 
 const (
@@ -116,9 +118,13 @@ const (
 // misses finds the matchers without any one of which the selector would match.
 // If there is none, it is the first that leaves nothing of what those before it
 // leave, the metric's name being first.
-func (e *Engine) misses(ctx context.Context, ms []*labels.Matcher) (out []Miss, err error) {
+func (e *Engine) misses(ctx context.Context, scope Scope, ms []*labels.Matcher) (out []Miss, err error) {
 	named := func(m *labels.Matcher) bool { return m.Name == labels.MetricName }
 	ms = slices.Clone(ms)
+	var within []*labels.Matcher // taken away from none
+	if scope.Label != "" {
+		within, ms = []*labels.Matcher{scope.matcher()}, slices.DeleteFunc(ms, scope.is)
+	}
 	slices.SortStableFunc(ms, func(a, b *labels.Matcher) int {
 		switch {
 		case named(a) == named(b):
@@ -132,7 +138,7 @@ func (e *Engine) misses(ctx context.Context, ms []*labels.Matcher) (out []Miss, 
 		if named(m) {
 			// That others have what the rest asks for does not make a wrong name of one
 			// that is there.
-			n, err := e.matched(ctx, m)
+			n, err := e.matched(ctx, append(within, m)...)
 			if err != nil {
 				return nil, err
 			}
@@ -140,7 +146,7 @@ func (e *Engine) misses(ctx context.Context, ms []*labels.Matcher) (out []Miss, 
 				continue
 			}
 		}
-		miss, err := e.miss(ctx, m, slices.Concat(ms[:i], ms[i+1:]))
+		miss, err := e.miss(ctx, scope, m, slices.Concat(within, ms[:i], ms[i+1:]))
 		if err != nil {
 			return nil, err
 		}
@@ -149,14 +155,14 @@ func (e *Engine) misses(ctx context.Context, ms []*labels.Matcher) (out []Miss, 
 		}
 	}
 	for i := 0; i < len(ms) && len(out) == 0; i++ {
-		n, err := e.matched(ctx, ms[:i+1]...)
+		n, err := e.matched(ctx, slices.Concat(within, ms[:i+1])...)
 		if err != nil {
 			return nil, err
 		}
 		if n > 0 {
 			continue
 		}
-		miss, err := e.miss(ctx, ms[i], ms[:i])
+		miss, err := e.miss(ctx, scope, ms[i], slices.Concat(within, ms[:i]))
 		if err != nil {
 			return nil, err
 		}
@@ -170,12 +176,12 @@ func (e *Engine) matched(ctx context.Context, ms ...*labels.Matcher) (int, error
 	return pr.Live + pr.Ended + pr.Gone, err
 }
 
-func (e *Engine) miss(ctx context.Context, m *labels.Matcher, others []*labels.Matcher) (Miss, error) {
+func (e *Engine) miss(ctx context.Context, scope Scope, m *labels.Matcher, others []*labels.Matcher) (Miss, error) {
 	values, n, err := e.opts.Store.Values(ctx, m.Name, others...)
 	if err != nil {
 		return Miss{}, err
 	}
-	miss := Miss{Matcher: m, Others: n}
+	miss := Miss{Matcher: m, Others: n, Within: scope}
 	if len(values) > 0 {
 		miss.Near, miss.Similar = nearest(m, values)
 		return miss, nil
@@ -208,6 +214,8 @@ func (m Miss) String() string {
 	switch {
 	case m.Matcher.Type == labels.MatchNotEqual && m.Others > 0:
 		return fmt.Sprintf("all %d series that match the rest have %s=%q", m.Others, m.Matcher.Name, m.Matcher.Value)
+	case m.Others == 0 && m.Within.Label != "":
+		return fmt.Sprintf("%s; nothing is held yet with %s, which is all that the query sees: has a Collector pushed, and with that label?", subject, m.Within.matcher())
 	case m.Others == 0:
 		return subject + "; nothing is held yet: has a Collector pushed?"
 	case m.Similar && len(m.Near) == 1:

@@ -17,6 +17,7 @@ import (
 type Plan struct {
 	e         *Engine
 	text      string
+	scope     Scope
 	metric    string
 	selectors [][]*labels.Matcher
 	filters   bool
@@ -79,7 +80,7 @@ func (p *Plan) evalInstant(ctx context.Context, in *store.Instant, at time.Time)
 }
 
 func (p *Plan) evalEngine(ctx context.Context, at time.Time) (v float64, ok bool, err error) {
-	q, err := p.e.promql.NewInstantQuery(ctx, p.e.opts.Store, nil, p.text, at)
+	q, err := p.e.promql.NewInstantQuery(ctx, p.scope.Within(p.e.opts.Store), nil, p.text, at)
 	if err != nil {
 		return 0, false, fmt.Errorf("%w: %s: %w", ErrEvaluation, p.text, err)
 	}

@@ -207,6 +207,6 @@ func (s *Server) explain(ctx context.Context, st *state, t Trigger, limit int) (
 func (s *Server) question(st *state) (*question, error) {
 	q := &question{object: st.key.String(), trigger: st.trigger.Load(), state: st}
 	var err error
-	q.plan, err = s.opts.Queries.Compile(st.key.query, st.key.over)
+	q.plan, err = s.opts.Queries.CompileWithin(s.Scope(st.key.Namespace), st.key.query, st.key.over)
 	return q, err
 }

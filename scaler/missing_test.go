@@ -5,13 +5,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 )
 
 // TestMissingForThoseWithoutATrigger goes through what an empty result may mean to
 // KEDA's prometheus trigger, of which nothing is remembered.
 func TestMissingForThoseWithoutATrigger(t *testing.T) {
 	const text = "sum(vllm:num_requests_running)"
-	missing := func(r *rig) error { return r.server.Missing(t.Context(), text) }
+	missing := func(r *rig) error { return r.server.Missing(t.Context(), query.Scope{}, text) }
 
 	r := newRig(t, Options{WarmUp: 30 * time.Second})
 	require.ErrorIs(t, missing(r), ErrHeld, "just started")
@@ -31,7 +33,7 @@ func TestMissingForThoseWithoutATrigger(t *testing.T) {
 	r.wait(time.Second)
 	r.end("a")
 	require.NoError(t, missing(r), "it has ended")
-	require.Error(t, r.server.Missing(t.Context(), "sum("))
+	require.Error(t, r.server.Missing(t.Context(), query.Scope{}, "sum("))
 
 	r = newRig(t, Options{Missing: Missing{Policy: Zero}})
 	require.NoError(t, missing(r), "the operator says zero")

@@ -28,9 +28,12 @@ type Options struct {
 	WarmUp     time.Duration // after the start, during which missing data means hold (0)
 	Missing    Missing       // for triggers that don't say (Hold)
 	MaxStreams int           // open streams in all (100,000)
-	Logger     *slog.Logger  // one line per change of a trigger's state (nowhere)
-	Registerer prometheus.Registerer
-	Now        func() time.Time // must be the store's clock (time.Now)
+	// NamespaceLabel is the label that must have a ScaledObject's namespace for
+	// its query to see a series (none: all are seen).
+	NamespaceLabel string
+	Logger         *slog.Logger // one line per change of a trigger's state (nowhere)
+	Registerer     prometheus.Registerer
+	Now            func() time.Time // must be the store's clock (time.Now)
 }
 
 // Server implements KEDA's externalscaler.ExternalScaler.
@@ -143,7 +146,7 @@ func (s *Server) lookup(ref *pb.ScaledObjectRef, by rpc) (*question, error) {
 	if q.trigger, err = parseTrigger(ref.GetScalerMetadata(), s.opts.Missing); err != nil {
 		return nil, s.refuse(object, q, err)
 	}
-	if q.plan, err = s.opts.Queries.Compile(q.trigger.query, q.trigger.over); err != nil {
+	if q.plan, err = s.opts.Queries.CompileWithin(s.Scope(object.Namespace), q.trigger.query, q.trigger.over); err != nil {
 		return nil, s.refuse(object, q, fmt.Errorf("%w: %s: %w", ErrTrigger, keyQuery, err))
 	}
 	key := triggerKey{
@@ -161,6 +164,14 @@ func (s *Server) lookup(ref *pb.ScaledObjectRef, by rpc) (*question, error) {
 	}
 	q.state = st
 	return q, nil
+}
+
+// Scope is what a namespace's queries may see.
+func (s *Server) Scope(namespace string) query.Scope {
+	if s.opts.NamespaceLabel == "" {
+		return query.Scope{}
+	}
+	return query.Scope{Label: s.opts.NamespaceLabel, Value: namespace}
 }
 
 func (s *Server) refuse(object Object, q *question, err error) error {
@@ -206,8 +217,8 @@ func (s *Server) situation(ctx context.Context, q *question, now time.Time) situ
 // the rules for a trigger with nothing but a query, of which nothing is
 // remembered; nil if it may. It is for KEDA's prometheus trigger, which reads
 // every empty result so.
-func (s *Server) Missing(ctx context.Context, text string) error {
-	plan, err := s.opts.Queries.Compile(text, query.LastOne)
+func (s *Server) Missing(ctx context.Context, scope query.Scope, text string) error {
+	plan, err := s.opts.Queries.CompileWithin(scope, text, query.LastOne)
 	if err != nil {
 		return err
 	}

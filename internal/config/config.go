@@ -66,6 +66,7 @@ type Config struct {
 	Profiling           bool   // Go's profiles at the telemetry address
 	QueryMaxConcurrency int    // requests of the HTTP API evaluated at a time
 	HTTPSumSelectors    bool   // answer as under /keda everywhere: sums of bare selectors, no empty result that hides load
+	NamespaceLabel      string // label with which a query must name its asker's namespace; empty enforces none
 	HTTPCORSOrigin      string // regular expression of the origins, in full, whose scripts may read the HTTP API; empty is none
 
 	OTLPGRPCTLS, OTLPHTTPTLS, KEDATLS, HTTPTLS TLS
@@ -121,6 +122,7 @@ var examples = map[string]string{ //nolint:gosec // where tokens are is no token
 	"profiling":                    "false",
 	"query-max-concurrency":        "20",
 	"http-sum-selectors":           "false",
+	"enforce-namespace-label":      "namespace",
 	"http-cors-origin":             `https://grafana\.example\.com`,
 	"otlp-grpc-tls-cert-file":      "/etc/tls/tls.crt",
 	"otlp-grpc-tls-key-file":       "/etc/tls/tls.key",
@@ -177,6 +179,7 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 	f.IntVar(&c.QueryCacheSize, "query-cache-size", 10_000, "compiled queries kept")
 	f.IntVar(&c.QueryMaxConcurrency, "query-max-concurrency", 20, "requests of the HTTP API evaluated at a time; KEDA's gRPC calls don't count")
 
+	f.StringVar(&c.NamespaceLabel, "enforce-namespace-label", "", "`label` that must have a ScaledObject's namespace for its query to see a series, and under /keda that of the parameter namespace; none is all series for all")
 	f.BoolVar(&c.HTTPSumSelectors, "http-sum-selectors", false, "answer over HTTP as under /keda everywhere: an instant query that is a bare selector with its sum, an empty result that hides load with an error")
 	f.StringVar(&c.HTTPCORSOrigin, "http-cors-origin", ".*", "regular `expression` of the origins, in full, whose scripts may read the HTTP API; empty is none")
 

@@ -113,6 +113,9 @@ func (c *Config) validateLimits() error {
 	return nil
 }
 
+// storedLabel is what the receiver's escaping leaves of a label's name.
+var storedLabel = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+
 func (c *Config) validateChoices() error {
 	if err := c.validateMissing(); err != nil {
 		return err
@@ -122,6 +125,9 @@ func (c *Config) validateChoices() error {
 	}
 	if _, err := regexp.Compile(c.HTTPCORSOrigin); err != nil {
 		return c.refuse("http-cors-origin", c.HTTPCORSOrigin, "want a regular expression ("+err.Error()+")")
+	}
+	if c.NamespaceLabel != "" && (!storedLabel.MatchString(c.NamespaceLabel) || c.NamespaceLabel == "__name__") {
+		return c.refuse("enforce-namespace-label", c.NamespaceLabel, "want a label as stored, of letters, digits and _")
 	}
 	for _, name := range c.ResourceAttributes {
 		if name == "" || strings.TrimSpace(name) != name || name == "*" && len(c.ResourceAttributes) > 1 {

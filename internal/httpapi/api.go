@@ -23,8 +23,12 @@ type Options struct {
 	// AddOn evaluates a query in otel-add-on's grammar now.
 	AddOn func(ctx context.Context, query, overTime string) (float64, error)
 	// Missing tells why a query under /keda that has no result now must not be
-	// read as zero, as KEDA does; nil if it may (never asked if nil).
-	Missing func(ctx context.Context, query string) error
+	// read as zero, as KEDA does; nil if it may (never asked if nil). namespace is
+	// empty if the request sees everything.
+	Missing func(ctx context.Context, namespace, query string) error
+	// Within returns what a request under /keda may see, by the namespace that it
+	// must name; if nil, it sees everything and names none.
+	Within func(namespace string) storage.Queryable
 
 	Timeout      time.Duration  // of one request until its answer is written, the wait for its turn included (2s)
 	Concurrency  int            // requests evaluated at a time (20)
@@ -114,6 +118,9 @@ func (a *API) Stop(ctx context.Context) error {
 	}
 }
 
+// kedaPrefix is the path under which KEDA's prometheus trigger asks.
+const kedaPrefix = "/keda"
+
 // endpoint is one path of the API.
 type endpoint struct {
 	path   string
@@ -137,7 +144,7 @@ func (a *API) Register(mux *http.ServeMux) {
 		{"/api/v1/", true, a.notFound},
 	} {
 		mux.Handle(e.path, a.handler(e, a.opts.SumSelectors))
-		mux.Handle("/keda"+e.path, a.handler(e, true))
+		mux.Handle(kedaPrefix+e.path, a.handler(e, true))
 	}
 	a.registerAddOn(mux)
 }

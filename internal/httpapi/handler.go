@@ -10,15 +10,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/annotations"
 )
 
 // request is what an endpoint gets.
 type request struct {
 	*http.Request
-	ctx  context.Context // ends with the client, the timeout, or the API
-	form url.Values      // the parameters of the URL and, before them, of the body
-	sum  bool            // a bare selector means its sum
+	ctx       context.Context   // ends with the client, the timeout, or the API
+	form      url.Values        // the parameters of the URL and, before them, of the body
+	sum       bool              // a bare selector means its sum
+	namespace string            // whose series alone it sees; empty is all
+	queryable storage.Queryable // what it sees
 }
 
 // answer is what an endpoint returns.
@@ -66,6 +69,10 @@ func (a *API) evaluate(e endpoint, w http.ResponseWriter, r *http.Request, sum b
 	if err := r.ParseForm(); err != nil {
 		return answer{}, badf("error parsing form values: %w", err)
 	}
+	namespace, err := a.namespace(r)
+	if err != nil {
+		return answer{}, err
+	}
 	timeout, err := timeoutOf(r.Form.Get("timeout"), a.opts.Timeout)
 	if err != nil {
 		return answer{}, err
@@ -73,10 +80,29 @@ func (a *API) evaluate(e endpoint, w http.ResponseWriter, r *http.Request, sum b
 	// The answer is written after the turn: a slow reader takes nobody's.
 	var result answer
 	err = a.inTurn(r, timeout, a.queries, func(ctx context.Context) (err error) {
-		result, err = e.answer(&request{Request: r, ctx: ctx, form: r.Form, sum: sum})
+		result, err = e.answer(&request{Request: r, ctx: ctx, form: r.Form, sum: sum, namespace: namespace, queryable: a.within(namespace)})
 		return err
 	})
 	return result, err
+}
+
+// namespace is the one that a request sees the series of; empty if all.
+func (a *API) namespace(r *http.Request) (string, error) {
+	if a.opts.Within == nil || !strings.HasPrefix(r.URL.Path, kedaPrefix+"/") {
+		return "", nil
+	}
+	named := r.Form["namespace"]
+	if len(named) != 1 || named[0] == "" {
+		return "", badParameter("namespace", errors.New("requests under "+kedaPrefix+" see the series of one namespace only: name it once, in a prometheus trigger by the metadata namespace"))
+	}
+	return named[0], nil
+}
+
+func (a *API) within(namespace string) storage.Queryable {
+	if namespace == "" {
+		return a.opts.Queryable
+	}
+	return a.opts.Within(namespace)
 }
 
 // inTurn waits for a turn and calls f, under a context that ends with the

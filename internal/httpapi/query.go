@@ -28,10 +28,10 @@ func (a *API) query(r *request) (answer, error) {
 		text = a.sumOf(text)
 	}
 	result, err := a.run(r, text, func(opts promql.QueryOpts) (promql.Query, error) {
-		return a.opts.Engine.NewInstantQuery(r.ctx, a.opts.Queryable, opts, text, at)
+		return a.opts.Engine.NewInstantQuery(r.ctx, r.queryable, opts, text, at)
 	})
 	if err == nil && result.empty && r.sum && at.Equal(now) && a.opts.Missing != nil {
-		err = a.opts.Missing(r.ctx, text)
+		err = a.opts.Missing(r.ctx, r.namespace, text)
 	}
 	return result, err
 }
@@ -80,7 +80,7 @@ func (a *API) queryRange(r *request) (answer, error) {
 	}
 	text := r.form.Get("query")
 	return a.run(r, text, func(opts promql.QueryOpts) (promql.Query, error) {
-		return a.opts.Engine.NewRangeQuery(r.ctx, a.opts.Queryable, opts, text, start, end, step)
+		return a.opts.Engine.NewRangeQuery(r.ctx, r.queryable, opts, text, start, end, step)
 	})
 }
 

@@ -176,7 +176,7 @@ func TestAnEmptyResultThatHidesLoadIsAnError(t *testing.T) {
 	var asked []string
 	why := errors.New("it went silent under load")
 	missing := func(o *Options) {
-		o.Missing = func(_ context.Context, query string) error {
+		o.Missing = func(_ context.Context, _, query string) error {
 			asked = append(asked, query)
 			return why
 		}

@@ -31,7 +31,7 @@ func (a *API) series(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, badParameter("match[]", err)
 	}
-	q, err := a.opts.Queryable.Querier(start.UnixMilli(), end.UnixMilli())
+	q, err := r.queryable.Querier(start.UnixMilli(), end.UnixMilli())
 	if err != nil {
 		return answer{}, err
 	}
@@ -110,7 +110,7 @@ func (a *API) strings(r *request, list func(storage.Querier, context.Context, *s
 	if len(sets) == 0 {
 		sets = [][]*labels.Matcher{nil}
 	}
-	q, err := a.opts.Queryable.Querier(start.UnixMilli(), end.UnixMilli())
+	q, err := r.queryable.Querier(start.UnixMilli(), end.UnixMilli())
 	if err != nil {
 		return answer{}, err
 	}

@@ -76,7 +76,7 @@ func (a *API) tsdbStatus(r *request) (answer, error) {
 	var out tsdbStatus
 	now := a.opts.Now()
 	out.HeadStats.MinTime, out.HeadStats.MaxTime = now.Add(-a.opts.Retention).UnixMilli(), now.UnixMilli()
-	q, err := a.opts.Queryable.Querier(out.HeadStats.MinTime, out.HeadStats.MaxTime)
+	q, err := r.queryable.Querier(out.HeadStats.MinTime, out.HeadStats.MaxTime)
 	if err != nil {
 		return answer{}, err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/storage"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/httpapi"
@@ -34,7 +35,8 @@ func newAPI(cfg config.Config, samples *store.Store, queries *query.Engine, answ
 		Engine:       engine,
 		Parser:       parser,
 		AddOn:        addOn(queries),
-		Missing:      answers.Missing,
+		Missing:      missing(answers),
+		Within:       within(cfg, samples, answers),
 		Timeout:      cfg.QueryTimeout,
 		Concurrency:  cfg.QueryMaxConcurrency,
 		SumSelectors: cfg.HTTPSumSelectors,
@@ -59,6 +61,24 @@ func newAPI(cfg config.Config, samples *store.Store, queries *query.Engine, answ
 		Logger:     logger,
 		Registerer: registry,
 	})
+}
+
+func missing(answers *scaler.Server) func(context.Context, string, string) error {
+	return func(ctx context.Context, namespace, text string) error {
+		var scope query.Scope
+		if namespace != "" {
+			scope = answers.Scope(namespace)
+		}
+		return answers.Missing(ctx, scope, text)
+	}
+}
+
+// within is nil if everybody sees everything.
+func within(cfg config.Config, samples *store.Store, answers *scaler.Server) func(string) storage.Queryable {
+	if cfg.NamespaceLabel == "" {
+		return nil
+	}
+	return func(namespace string) storage.Queryable { return answers.Scope(namespace).Within(samples) }
 }
 
 // addOn evaluates as a trigger's metadata would be.

@@ -81,12 +81,13 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 		return fmt.Errorf("%s: %w", cfg.Setting("on-missing", cfg.OnMissing), err)
 	}
 	answers, err := scaler.New(scaler.Options{
-		Queries:    queries,
-		WarmUp:     cfg.WarmUp,
-		Missing:    scaler.Missing{Policy: policy, Value: cfg.ValueIfNotFound},
-		MaxStreams: cfg.MaxStreams,
-		Logger:     logger,
-		Registerer: registry,
+		Queries:        queries,
+		WarmUp:         cfg.WarmUp,
+		Missing:        scaler.Missing{Policy: policy, Value: cfg.ValueIfNotFound},
+		MaxStreams:     cfg.MaxStreams,
+		NamespaceLabel: cfg.NamespaceLabel,
+		Logger:         logger,
+		Registerer:     registry,
 	})
 	if err != nil {
 		return fmt.Errorf("scaler: %w", err)
