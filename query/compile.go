@@ -68,7 +68,7 @@ func (e *Engine) parse(text string) (expr parser.Expr, wrapped bool, err error) 
 	if expr, wrapped, err = unwrapKServe(e.parser, text); wrapped {
 		return expr, true, err
 	}
-	return nil, false, badf("%q is neither PromQL nor op(metric{label=value}): %s", text, describeParseError(promErr))
+	return nil, false, badf("%q is neither PromQL nor op(metric{label=value}): %w", text, syntaxError(promErr))
 }
 
 // plan checks the rewritten query by parsing it as the engine will, and notes
@@ -77,7 +77,7 @@ func (e *Engine) plan(expr parser.Expr, scope Scope) (*Plan, error) {
 	text := expr.String()
 	expr, err := e.parser.ParseExpr(text)
 	if err != nil {
-		return nil, badf("the query was understood as %q, which is not valid: %s", text, describeParseError(err))
+		return nil, badf("the query was understood as %q, which is not valid: %w", text, syntaxError(err))
 	}
 	p := &Plan{e: e, text: text, scope: scope, filters: filters(expr), direct: newDirect(expr)}
 	p.standing.p = p
@@ -133,20 +133,16 @@ func nameOf(ms []*labels.Matcher) string {
 	return ""
 }
 
-// describeParseError shows where in the text the fault is.
-func describeParseError(err error) string {
+// syntaxError says where in the text the fault is, if the parser does.
+func syntaxError(err error) error {
 	var all parser.ParseErrors
 	if !errors.As(err, &all) || len(all) == 0 {
-		return err.Error()
+		return err
 	}
 	first := all[0]
-	start := min(max(int(first.PositionRange.Start), 0), len(first.Query))
-	near := first.Query[start:]
-	if len(near) > 24 {
-		near = strings.ToValidUTF8(near[:24], "") + "..."
+	return &SyntaxError{
+		Text:   first.Query,
+		Offset: min(max(int(first.PositionRange.Start), 0), len(first.Query)),
+		Err:    first.Err,
 	}
-	if near == "" {
-		return fmt.Sprintf("%s (at its end)", first.Err)
-	}
-	return fmt.Sprintf("%s (at character %d, before %q)", first.Err, start+1, near)
 }

@@ -114,6 +114,21 @@ func TestBadQueriesSayWhatToWrite(t *testing.T) {
 	}
 }
 
+func TestSyntaxErrorsPointAtTheFault(t *testing.T) {
+	f := newFixture(t)
+	for _, tc := range []struct{ text, fault, before string }{
+		{`sum(x) + +* y`, `sum(x) + +* y`, `* y`},
+		{`sum(x`, `sum(x`, ``},
+		{`sum(rate(x[1m){namespace="ns", deployment="d"})`, `rate(x[1m)`, `)`},
+	} {
+		_, err := f.Compile(tc.text, LastOne)
+		var syntax *SyntaxError
+		require.ErrorAs(t, err, &syntax, tc.text)
+		require.Equal(t, tc.fault, syntax.Text)
+		require.Equal(t, tc.before, syntax.Text[syntax.Offset:], tc.text)
+	}
+}
+
 func TestCompileOnceAndBounded(t *testing.T) {
 	f := newFixture(t)
 	e, err := New(Options{Store: f.store, CacheSize: 10})

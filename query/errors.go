@@ -3,6 +3,7 @@ package query
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -15,6 +16,30 @@ var (
 	// many samples, series that can't be joined.
 	ErrEvaluation = errors.New("evaluation failed")
 )
+
+// SyntaxError is in the chain of an error of Compile that the parser found at
+// one place: Offset bytes into Text, which is the query, or what KServe put its
+// selector behind.
+type SyntaxError struct {
+	Text   string
+	Offset int
+	Err    error
+}
+
+// Error shows the place by what stands there.
+func (e *SyntaxError) Error() string {
+	near := e.Text[e.Offset:]
+	if near == "" {
+		return fmt.Sprintf("%s (at its end)", e.Err)
+	}
+	if len(near) > 24 {
+		near = strings.ToValidUTF8(near[:24], "") + "..."
+	}
+	return fmt.Sprintf("%s (at character %d, before %q)", e.Err, e.Offset+1, near)
+}
+
+// Unwrap returns what the parser said.
+func (e *SyntaxError) Unwrap() error { return e.Err }
 
 // Reason says why a result is empty.
 type Reason int

@@ -28,8 +28,8 @@ func unwrapKServe(p parser.Parser, text string) (expr parser.Expr, wrapped bool,
 		var ok bool
 		if expr, ok = parseAddOn(p, inner); !ok {
 			return nil, true, badf("KServe put {namespace=%q, deployment=%q} behind the InferenceService's query %q, "+
-				"and that query is not valid by itself: %s; write one that is, such as %s or rate(vllm:generation_tokens_total[1m])",
-				ns, deployment, inner, describeParseError(err), exampleSelector)
+				"and that query is not valid by itself: %w; write one that is, such as %s or rate(vllm:generation_tokens_total[1m])",
+				ns, deployment, inner, syntaxError(err), exampleSelector)
 		}
 	}
 	switch expr.Type() {

@@ -146,8 +146,9 @@ func (s *Server) lookup(ref *pb.ScaledObjectRef, by rpc) (*question, error) {
 	if q.trigger, err = parseTrigger(ref.GetScalerMetadata(), s.opts.Missing); err != nil {
 		return nil, s.refuse(object, q, err)
 	}
-	if q.plan, err = s.opts.Queries.CompileWithin(s.Scope(object.Namespace), q.trigger.query, q.trigger.over); err != nil {
-		return nil, s.refuse(object, q, fmt.Errorf("%w: %s: %w", ErrTrigger, keyQuery, err))
+	var fault *Fault
+	if q.plan, fault = q.trigger.compile(s.opts.Queries, s.Scope(object.Namespace)); fault != nil {
+		return nil, s.refuse(object, q, fault)
 	}
 	key := triggerKey{
 		Object: object, query: q.trigger.query, over: q.trigger.over, activation: q.trigger.activation,
@@ -172,6 +173,12 @@ func (s *Server) Scope(namespace string) query.Scope {
 		return query.Scope{}
 	}
 	return query.Scope{Label: s.opts.NamespaceLabel, Value: namespace}
+}
+
+// Check is the function Check for a trigger in a namespace.
+func (s *Server) Check(namespace string, md map[string]string) (found []*Fault, unread []string) {
+	found, unread, _ = check(md, s.opts.Queries, s.Scope(namespace))
+	return found, unread
 }
 
 func (s *Server) refuse(object Object, q *question, err error) error {

@@ -2,8 +2,10 @@ package scaler
 
 import (
 	"maps"
+	"strings"
 	"testing"
 
+	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"github.com/stretchr/testify/require"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
@@ -111,4 +113,49 @@ func TestParseOnMissing(t *testing.T) {
 	}
 	_, err := ParseOnMissing("")
 	require.Error(t, err)
+}
+
+func TestCheckFindsWhatGetMetricSpecRefusesAllAtOnce(t *testing.T) {
+	queries, err := query.New(query.Options{})
+	require.NoError(t, err)
+	server, err := New(Options{Queries: queries})
+	require.NoError(t, err)
+	for _, tc := range []struct {
+		name   string
+		md     map[string]string
+		keys   []string // of the faults
+		unread []string
+	}{
+		{name: "nothing", md: kserve, unread: nil},
+		{name: "what nobody reads", md: with(kserve, "zzz", "1"), unread: []string{"zzz"}},
+		{name: "empty", md: nil, keys: []string{"metricQuery", "targetValue"}},
+		{name: "the query", md: with(kserve, "metricQuery", "sum(x"), keys: []string{"metricQuery"}},
+		{
+			name: "everything",
+			md: map[string]string{
+				"metricQuery": "sum(x", "targetValue": "-1", "activationTargetValue": "a", "operationOverTime": "b",
+				"clampMin": "9", "clampMax": "3", "onMissing": "c", "valueIfNotFound": "d", "TargetValue": "4",
+			},
+			keys: []string{"TargetValue", "operationOverTime", "targetValue", "activationTargetValue", "clampMin", "valueIfNotFound", "onMissing", "metricQuery"},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			found, unread, plan := Check(tc.md, queries)
+			var keys []string
+			for _, f := range found {
+				keys = append(keys, f.Key)
+				require.ErrorIs(t, f, ErrTrigger)
+				require.True(t, strings.HasPrefix(f.Err.Error(), f.Key), f.Err)
+			}
+			require.Equal(t, tc.keys, keys)
+			require.Equal(t, tc.unread, unread)
+			_, err := server.GetMetricSpec(t.Context(), &pb.ScaledObjectRef{Name: "a", Namespace: "b", ScalerMetadata: tc.md})
+			if len(found) == 0 {
+				require.NotNil(t, plan)
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, found[0].Error())
+			}
+		})
+	}
 }
