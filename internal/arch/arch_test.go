@@ -25,16 +25,17 @@ var rules = map[string]struct {
 	imports []string
 	why     string
 }{
-	"store":            {nil, "the store serves everybody, so it may depend on nobody"},
-	"otlpreceiver":     {[]string{"internal/naming", "store"}, "taking data in must not know what it is asked for"},
-	"query":            {[]string{"internal/naming", "store"}, "a query sees series, never where they came from or who asks"},
-	"scaler":           {[]string{"query"}, "a decision is made from answers; reaching past the query would give a second truth"},
-	"internal/":        {nil, "leaves: each can be read, tested and replaced alone"},
-	"internal/httpapi": {nil, "it answers about whatever queryable and engine it is given, so that its answers are theirs"},
-	"internal/inspect": {[]string{"proto/inspect/v1", "query", "scaler"}, "it tells what those two say, and reaches past neither"},
-	"internal/serve":   {[]string{"internal/access", "internal/config", "internal/httpapi", "internal/inspect", "internal/selfmetrics", "otlpreceiver", "query", "scaler", "store"}, "the one place where the parts meet"},
-	"proto/":           {nil, "a contract depends on no side of it"},
-	"cmd/":             {[]string{"internal/access", "internal/config", "internal/selfmetrics", "internal/serve", "proto/inspect/v1"}, "a command line decides nothing but how to start"},
+	"store":              {nil, "the store serves everybody, so it may depend on nobody"},
+	"otlpreceiver":       {[]string{"internal/naming", "store"}, "taking data in must not know what it is asked for"},
+	"query":              {[]string{"internal/naming", "store"}, "a query sees series, never where they came from or who asks"},
+	"scaler":             {[]string{"query"}, "a decision is made from answers; reaching past the query would give a second truth"},
+	"internal/":          {nil, "leaves: each can be read, tested and replaced alone"},
+	"internal/admission": {[]string{"query", "scaler"}, "it judges by the parser that KEDA's calls meet, so that there is no second opinion"},
+	"internal/httpapi":   {nil, "it answers about whatever queryable and engine it is given, so that its answers are theirs"},
+	"internal/inspect":   {[]string{"proto/inspect/v1", "query", "scaler"}, "it tells what those two say, and reaches past neither"},
+	"internal/serve":     {[]string{"internal/access", "internal/admission", "internal/config", "internal/httpapi", "internal/inspect", "internal/selfmetrics", "otlpreceiver", "query", "scaler", "store"}, "the one place where the parts meet"},
+	"proto/":             {nil, "a contract depends on no side of it"},
+	"cmd/":               {[]string{"internal/access", "internal/config", "internal/selfmetrics", "internal/serve", "proto/inspect/v1"}, "a command line decides nothing but how to start"},
 }
 
 // pkg is what go list tells of a package.

@@ -35,6 +35,7 @@ func (c *Config) tlsListeners() []tlsListener {
 		{"otlp-http", "OTLP over HTTP", &c.OTLPHTTPTLS},
 		{"keda", "KEDA's gRPC", &c.KEDATLS},
 		{"http", "the HTTP server", &c.HTTPTLS},
+		{"admission", "the admission webhook", &c.AdmissionTLS},
 	}
 }
 
@@ -66,6 +67,9 @@ func (c *Config) validateAccess() error {
 			return c.lacks(l.version(), version.value, "has no effect without a certificate", l.cert())
 		}
 	}
+	if c.AdmissionAddress != "" && c.AdmissionTLS.CertFile == "" {
+		return c.lacks("admission-address", c.AdmissionAddress, "the API server asks over TLS only", "admission-tls-cert-file")
+	}
 	if c.TLSReloadInterval < leastReload {
 		return c.refuse("tls-reload-interval", c.TLSReloadInterval, "want at least "+leastReload.String())
 	}
@@ -85,7 +89,7 @@ func (c *Config) accessNotes() (notes []string) {
 		listeners  []tlsListener
 	}{
 		{"otlp-token-file", c.OTLPTokenFile, c.tlsListeners()[:2]},
-		{"http-token-file", c.HTTPTokenFile, c.tlsListeners()[3:]},
+		{"http-token-file", c.HTTPTokenFile, c.tlsListeners()[3:4]},
 	} {
 		for _, listener := range l.listeners {
 			if l.file != "" && listener.tls.CertFile == "" {

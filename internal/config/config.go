@@ -69,7 +69,10 @@ type Config struct {
 	NamespaceLabel      string // label with which a query must name its asker's namespace; empty enforces none
 	HTTPCORSOrigin      string // regular expression of the origins, in full, whose scripts may read the HTTP API; empty is none
 
-	OTLPGRPCTLS, OTLPHTTPTLS, KEDATLS, HTTPTLS TLS
+	AdmissionAddress string // host:port for the API server's questions; empty is none
+	AdmissionService string // name of the Service that triggers of ours have in scalerAddress
+
+	OTLPGRPCTLS, OTLPHTTPTLS, KEDATLS, HTTPTLS, AdmissionTLS TLS
 
 	OTLPTokenFile, HTTPTokenFile string        // bearer tokens, one a line; empty asks for none
 	TLSReloadInterval            time.Duration // between two looks at the files of certificates and tokens
@@ -140,6 +143,12 @@ var examples = map[string]string{ //nolint:gosec // where tokens are is no token
 	"http-tls-key-file":            "/etc/tls/tls.key",
 	"http-tls-client-ca-file":      "/etc/tls/ca.crt",
 	"http-tls-min-version":         "1.3",
+	"admission-address":            ":9443",
+	"admission-service":            "keda-otel-scaler",
+	"admission-tls-cert-file":      "/etc/tls/tls.crt",
+	"admission-tls-key-file":       "/etc/tls/tls.key",
+	"admission-tls-client-ca-file": "/etc/tls/ca.crt",
+	"admission-tls-min-version":    "1.3",
 	"otlp-token-file":              "/etc/tokens/otlp",
 	"http-token-file":              "/etc/tokens/http",
 	"tls-reload-interval":          "10s",
@@ -182,6 +191,9 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 	f.StringVar(&c.NamespaceLabel, "enforce-namespace-label", "", "`label` that must have a ScaledObject's namespace for its query to see a series, and under /keda that of the parameter namespace; none is all series for all")
 	f.BoolVar(&c.HTTPSumSelectors, "http-sum-selectors", false, "answer over HTTP as under /keda everywhere: an instant query that is a bare selector with its sum, an empty result that hides load with an error")
 	f.StringVar(&c.HTTPCORSOrigin, "http-cors-origin", ".*", "regular `expression` of the origins, in full, whose scripts may read the HTTP API; empty is none")
+
+	f.StringVar(&c.AdmissionAddress, "admission-address", "", "`address` to answer the API server on, which asks whether a ScaledObject is right (validating webhook, HTTPS, at /validate); none is no webhook")
+	f.StringVar(&c.AdmissionService, "admission-service", "keda-otel-scaler", "`name` of the Service by which scalerAddress names this program")
 
 	c.bindAccess(f)
 

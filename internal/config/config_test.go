@@ -55,6 +55,8 @@ func TestDefaults(t *testing.T) {
 		OTLPHTTPTLS:         TLS{MinVersion: "1.3"},
 		KEDATLS:             TLS{MinVersion: "1.3"},
 		HTTPTLS:             TLS{MinVersion: "1.3"},
+		AdmissionService:    "keda-otel-scaler",
+		AdmissionTLS:        TLS{MinVersion: "1.3"},
 		TLSReloadInterval:   10 * time.Second,
 		LogLevel:            slog.LevelInfo,
 		LogFormat:           LogText,
@@ -104,6 +106,12 @@ var others = map[string]string{
 	"http-tls-key-file":            "/k",
 	"http-tls-client-ca-file":      "/ca",
 	"http-tls-min-version":         "1.2",
+	"admission-address":            "127.0.0.1:6",
+	"admission-service":            "scaler",
+	"admission-tls-cert-file":      "/c",
+	"admission-tls-key-file":       "/k",
+	"admission-tls-client-ca-file": "/ca",
+	"admission-tls-min-version":    "1.2",
 	"otlp-token-file":              "/o",
 	"http-token-file":              "/h",
 	"tls-reload-interval":          "1m0s",
@@ -143,6 +151,9 @@ func TestEveryFlagHasAVariableThatTakesEffect(t *testing.T) {
 						env[Variable(name)] = "/x"
 					}
 				}
+			}
+			if flag.Name == "admission-address" {
+				env[Variable("admission-tls-cert-file")], env[Variable("admission-tls-key-file")] = "/x", "/x"
 			}
 			if flag.Name == "value-if-not-found" {
 				env[Variable("on-missing")] = MissingValue
@@ -201,6 +212,9 @@ func TestRefused(t *testing.T) {
 		{"bad origin", "--http-cors-origin=(", nil, "--http-cors-origin=(: want a regular expression (error parsing regexp: missing closing ): `(`), for example --http-cors-origin=https://grafana\\.example\\.com"},
 		{"a label that is never stored", "--enforce-namespace-label=k8s.namespace.name", nil, "--enforce-namespace-label=k8s.namespace.name: want a label as stored, of letters, digits and _, for example --enforce-namespace-label=namespace"},
 		{"a label that is the metric's name", "--enforce-namespace-label=__name__", nil, "--enforce-namespace-label=__name__: want a label as stored, of letters, digits and _, for example --enforce-namespace-label=namespace"},
+		{"a webhook without a certificate", "--admission-address=:9443", nil, "--admission-address=:9443: the API server asks over TLS only; add --admission-tls-cert-file, for example --admission-tls-cert-file=/etc/tls/tls.crt"},
+		{"a webhook on a port that is taken", "--admission-address=:9090 --admission-tls-cert-file=/c --admission-tls-key-file=/k", nil, "--admission-address=:9090: the same address as --http-address=:9090; give each server its own, for example --admission-address=:9443"},
+		{"a service with its namespace", "--admission-service=scaler.keda.svc", nil, "--admission-service=scaler.keda.svc: want the name alone, without namespace and port, for example --admission-service=keda-otel-scaler"},
 		{"bad level", "--log-level=loud", nil, `invalid argument "loud" for "--log-level" flag: want a value such as info`},
 		{"bad format", "--log-format=xml", nil, "--log-format=xml: want text or json, for example --log-format=text"},
 		{"bad attributes", "--resource-attributes=a,,b", nil, "--resource-attributes=[a,,b]: want attribute names with commas and no spaces between them, * alone for all, or nothing for none, for example --resource-attributes=k8s.namespace.name,k8s.pod.name"},

@@ -31,6 +31,9 @@ func (c *Config) validateAddresses() error {
 		{"http-address", c.HTTPAddress},
 		{"telemetry-address", c.TelemetryAddress},
 	}
+	if c.AdmissionAddress != "" {
+		listeners = append(listeners, struct{ flag, address string }{"admission-address", c.AdmissionAddress})
+	}
 	for i, l := range listeners {
 		host, port, err := splitAddress(l.address)
 		if err != nil {
@@ -128,6 +131,9 @@ func (c *Config) validateChoices() error {
 	}
 	if c.NamespaceLabel != "" && (!storedLabel.MatchString(c.NamespaceLabel) || c.NamespaceLabel == "__name__") {
 		return c.refuse("enforce-namespace-label", c.NamespaceLabel, "want a label as stored, of letters, digits and _")
+	}
+	if c.AdmissionService == "" || strings.ContainsAny(c.AdmissionService, ".:/ ") {
+		return c.refuse("admission-service", c.AdmissionService, "want the name alone, without namespace and port")
 	}
 	for _, name := range c.ResourceAttributes {
 		if name == "" || strings.TrimSpace(name) != name || name == "*" && len(c.ResourceAttributes) > 1 {

@@ -17,10 +17,10 @@ import (
 
 // gates say who may talk to which listener. One that is nil stands open.
 type gates struct {
-	otlp, otlpHTTP, keda, http *access.TLS
-	otlpTokens, httpTokens     *access.Tokens
-	otlpByCertificate          bool // a sender of OTLP needs a certificate
-	httpByCertificate          bool // so does who asks over HTTP
+	otlp, otlpHTTP, keda, http, admission *access.TLS
+	otlpTokens, httpTokens                *access.Tokens
+	otlpByCertificate                     bool // a sender of OTLP needs a certificate
+	httpByCertificate                     bool // so does who asks over HTTP
 
 	all []gate
 }
@@ -48,6 +48,7 @@ func newGates(cfg config.Config, logger *slog.Logger, registry prometheus.Regist
 		{"otlp-http", "otlp-http-tls-cert-file", cfg.OTLPHTTPTLS, http, &g.otlpHTTP},
 		{"keda-grpc", "keda-tls-cert-file", cfg.KEDATLS, grpc, &g.keda},
 		{"http", "http-tls-cert-file", cfg.HTTPTLS, http, &g.http},
+		{"admission", "admission-tls-cert-file", cfg.AdmissionTLS, http, &g.admission},
 	} {
 		if l.tls.CertFile == "" {
 			continue

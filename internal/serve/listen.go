@@ -9,9 +9,9 @@ import (
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
 )
 
-// listeners are the program's five sockets, all open.
+// listeners are the program's sockets, all open. admission is nil without a webhook.
 type listeners struct {
-	otlp, otlpHTTP, keda, http, telemetry net.Listener
+	otlp, otlpHTTP, keda, http, telemetry, admission net.Listener
 }
 
 // listen opens all sockets or none.
@@ -31,7 +31,11 @@ func listen(ctx context.Context, cfg config.Config) (_ *listeners, err error) {
 		{"keda-address", cfg.KEDAAddress, &l.keda},
 		{"http-address", cfg.HTTPAddress, &l.http},
 		{"telemetry-address", cfg.TelemetryAddress, &l.telemetry},
+		{"admission-address", cfg.AdmissionAddress, &l.admission},
 	} {
+		if socket.address == "" {
+			continue // only the webhook's may be
+		}
 		if *socket.to, err = (&net.ListenConfig{}).Listen(ctx, "tcp", socket.address); err != nil {
 			return nil, fmt.Errorf("%s: %w", cfg.Setting(socket.flag, socket.address), err)
 		}
@@ -40,7 +44,7 @@ func listen(ctx context.Context, cfg config.Config) (_ *listeners, err error) {
 }
 
 func (l *listeners) close() {
-	for _, listener := range []net.Listener{l.otlp, l.otlpHTTP, l.keda, l.http, l.telemetry} {
+	for _, listener := range []net.Listener{l.otlp, l.otlpHTTP, l.keda, l.http, l.telemetry, l.admission} {
 		if listener != nil {
 			_ = listener.Close() // its server has closed it already, or nothing came in yet
 		}
@@ -48,10 +52,14 @@ func (l *listeners) close() {
 }
 
 func (l *listeners) addresses() Addresses {
-	return Addresses{
+	a := Addresses{
 		OTLPGRPC: l.otlp.Addr(), OTLPHTTP: l.otlpHTTP.Addr(), KEDAGRPC: l.keda.Addr(),
 		HTTP: l.http.Addr(), Telemetry: l.telemetry.Addr(),
 	}
+	if l.admission != nil {
+		a.Admission = l.admission.Addr()
+	}
+	return a
 }
 
 // log writes the lines by which a harness that asked for port 0 finds the
@@ -63,4 +71,7 @@ func (l *listeners) log(logger *slog.Logger) {
 	logger.Info("listening", "server", "keda-grpc", "address", a.KEDAGRPC.String())
 	logger.Info("listening", "server", "http", "address", a.HTTP.String())
 	logger.Info("listening", "server", "telemetry", "address", a.Telemetry.String())
+	if a.Admission != nil {
+		logger.Info("listening", "server", "admission", "address", a.Admission.String())
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/admission"
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/selfmetrics"
 	"github.com/keda-otel-scaler/keda-otel-scaler/otlpreceiver"
@@ -28,6 +29,7 @@ import (
 // configuration said 0.
 type Addresses struct {
 	OTLPGRPC, OTLPHTTP, KEDAGRPC, HTTP, Telemetry net.Addr
+	Admission                                     net.Addr // nil without a webhook
 }
 
 // Run serves until ctx is done or a part fails, stops within
@@ -113,6 +115,10 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 		telemetry: newHTTPServer(telemetryHandler(registry, state, gates, cfg.Profiling), nil, logger, 0),
 	}
 
+	if listeners.admission != nil {
+		s.admission = newHTTPServer(admission.New(admission.Options{Checker: answers, Service: cfg.AdmissionService}), gates.admission, logger, 0)
+	}
+
 	group, ctx := errgroup.WithContext(ctx)
 	storeCtx, stopStore := context.WithCancel(context.WithoutCancel(ctx)) // the store outlives its users
 	group.Go(func() error { return samples.Run(storeCtx) })
@@ -123,6 +129,9 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 	group.Go(serveGRPC("keda-grpc", s.keda, listeners.keda))
 	group.Go(serveHTTP("http", s.http, listeners.http))
 	group.Go(serveHTTP("telemetry", s.telemetry, listeners.telemetry))
+	if s.admission != nil {
+		group.Go(serveHTTP("admission", s.admission, listeners.admission))
+	}
 	state.started()
 	group.Go(func() error {
 		defer stopStore()

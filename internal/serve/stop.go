@@ -23,6 +23,7 @@ type servers struct {
 	api       *httpapi.API
 	http      *http.Server
 	telemetry *http.Server
+	admission *http.Server // nil without a webhook
 }
 
 // stop ends all servers within timeout. Requests in flight get most of it to
@@ -48,6 +49,9 @@ func (s *servers) stop(timeout time.Duration, logger *slog.Logger) {
 			logger.Warn("leaving a query that does not stop", "error", err)
 		}
 	})
+	if s.admission != nil {
+		all.Go(func() { stopHTTP(working, "admission", s.admission, logger) })
+	}
 	all.Wait()
 
 	last, cancel := context.WithDeadline(context.Background(), end)
