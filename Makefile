@@ -9,7 +9,7 @@ MODULES       := $(patsubst %/go.mod,%,$(wildcard go.mod demo/go.mod proto/gener
 MODULES       := $(patsubst go.mod,.,$(MODULES))
 
 .DEFAULT_GOAL := build
-.PHONY: demo test lint build generate promql otlp e2e bench bench-servers fuzz fmt
+.PHONY: demo test lint build generate promql otlp admission e2e bench bench-servers fuzz fmt
 
 # Show the product at work: a fleet of model servers, scaled before your eyes.
 demo:
@@ -39,6 +39,10 @@ promql:
 # The same OTLP requests to our receiver and to Prometheus' own.
 otlp:
 	cd test/otlp && $(GO) vet ./... && $(GO) test -count=1 ./...
+
+# The ValidatingAdmissionPolicy in the API server's own CEL environment.
+admission:
+	cd test/admission && $(GO) vet ./... && $(GO) test -count=1 ./...
 
 # One package at a time: they pick free ports and measure reactions. The timeout
 # has room for building the peers on a machine that never did.

@@ -140,7 +140,7 @@ func (h *handler) ours(t trigger) bool {
 		return false
 	}
 	host := t.Metadata["scalerAddress"]
-	if _, rest, ok := strings.Cut(host, "///"); ok { // dns:///host:port
+	if _, rest, ok := strings.Cut(host, "///"); ok { // gRPC takes a scheme before the host, too
 		host = rest
 	}
 	host, _, _ = strings.Cut(host, ":")
