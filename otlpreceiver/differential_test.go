@@ -82,6 +82,9 @@ func (h *harness) counters() string {
 	require.NoError(h.t, err)
 	var b bytes.Buffer
 	for _, f := range families {
+		if f.GetName() == "keda_otel_scaler_otlp_sample_age_seconds" {
+			continue // only the hot path looks for a first point
+		}
 		_, err := expfmt.MetricFamilyToText(&b, f)
 		require.NoError(h.t, err)
 	}

@@ -76,13 +76,13 @@ func (h *httpHandler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		body, err = h.read(w, req)
 	}
 	if err != nil {
-		h.receiver.unread()
+		h.receiver.unread(viaHTTP)
 		answerError(w, f, err)
 		return
 	}
 	defer requestBuffers.Put(body)
 	ctx := peer.NewContext(req.Context(), &peer.Peer{Addr: remote(req.RemoteAddr)})
-	out, err := h.receiver.ingest(ctx, *body, f)
+	out, err := h.receiver.ingest(ctx, *body, f, viaHTTP)
 	if err != nil {
 		answerError(w, f, err)
 		return

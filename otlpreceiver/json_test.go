@@ -57,7 +57,7 @@ func FuzzJSON(f *testing.F) {
 		require.NoError(t, err)
 		before := h.held("")
 
-		res, err := h.receiver.ingest(t.Context(), b, jsonFormat)
+		res, err := h.receiver.ingest(t.Context(), b, jsonFormat, viaHTTP)
 		if err != nil {
 			require.Equal(t, codes.InvalidArgument, status.Code(err))
 			require.Equal(t, before, h.held(""))

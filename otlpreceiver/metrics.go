@@ -1,41 +1,114 @@
 package otlpreceiver
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
+
+// transport is how a request came.
+type transport uint8
+
+const (
+	viaGRPC transport = iota
+	viaHTTP
+	transports
+)
+
+var transportNames = [transports]string{"grpc", "http"}
+
+// String returns the transport as /metrics names it.
+func (t transport) String() string { return transportNames[t] }
+
+// reason is why a point is rejected, as /metrics names it.
+type reason uint8
+
+// reasons are the errors that have a name of their own; all others are invalid.
+var reasons = [...]struct {
+	err  error
+	name string
+}{
+	{store.ErrTooOld, "too_old"},
+	{store.ErrSeriesLimit, "series_limit"},
+	{store.ErrMetricLimit, "metric_limit"},
+	{errNoData, "no_data"},
+	{errNoTemporality, "no_temporality"},
+	{errNoValue, "no_value"},
+	{errNoTime, "no_time"},
+	{errDeltaNaN, "delta_not_finite"},
+	{nil, "invalid"},
+}
+
+func reasonFor(err error) reason {
+	for i := range reasons {
+		if errors.Is(err, reasons[i].err) {
+			return reason(i) //nolint:gosec // a few
+		}
+	}
+	return reason(len(reasons) - 1)
+}
 
 // metrics are the receiver's own; all of them exist from the start, so that a
 // rate over one never misses its first increase.
 type metrics struct {
-	ok, partial, malformed, unread prometheus.Counter
-	accepted, rejected             [kinds]prometheus.Counter
+	by      [transports]transportMetrics
+	reasons [len(reasons)]prometheus.Counter
+	age     prometheus.Histogram
+}
+
+type transportMetrics struct {
+	ok, partial, malformed, unread, bytes prometheus.Counter
+	accepted, rejected                    [kinds]prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_otlp_requests_total",
 		Help: "OTLP metrics requests, by what became of them; unread ones were too large, wrongly compressed or cut off.",
-	}, []string{"outcome"})
+	}, []string{"transport", "outcome"})
+	size := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "keda_otel_scaler_otlp_request_bytes_total",
+		Help: "Bytes of the OTLP metrics requests that were read, uncompressed.",
+	}, []string{"transport"})
 	points := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_otlp_points_total",
 		Help: "OTLP data points, by type and by what became of them.",
-	}, []string{"kind", "outcome"})
-	m := &metrics{
-		ok:        requests.WithLabelValues("ok"),
-		partial:   requests.WithLabelValues("partial"),
-		malformed: requests.WithLabelValues("malformed"),
-		unread:    requests.WithLabelValues("unread"),
+	}, []string{"transport", "kind", "outcome"})
+	rejected := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "keda_otel_scaler_otlp_points_rejected_total",
+		Help: "OTLP data points that were rejected, by why.",
+	}, []string{"reason"})
+	m := &metrics{age: prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "keda_otel_scaler_otlp_sample_age_seconds",
+		Help: "How old the first point of an OTLP request in protobuf was when it arrived; below 0 the sender's clock is ahead.",
+		// For those who don't scrape native histograms.
+		Buckets:                         []float64{-60, -5, -1, 0, 1, 5, 15, 30, 60, 120},
+		NativeHistogramBucketFactor:     1.1,
+		NativeHistogramMaxBucketNumber:  100, // times are the senders' to choose
+		NativeHistogramMinResetDuration: time.Hour,
+	})}
+	for t := range transports {
+		by := &m.by[t]
+		of := requests.MustCurryWith(prometheus.Labels{"transport": t.String()})
+		by.ok, by.partial = of.WithLabelValues("ok"), of.WithLabelValues("partial")
+		by.malformed, by.unread = of.WithLabelValues("malformed"), of.WithLabelValues("unread")
+		by.bytes = size.WithLabelValues(t.String())
+		for k := range kinds {
+			by.accepted[k] = points.WithLabelValues(t.String(), k.String(), "accepted")
+			by.rejected[k] = points.WithLabelValues(t.String(), k.String(), "rejected")
+		}
 	}
-	for k := range kinds {
-		m.accepted[k] = points.WithLabelValues(k.String(), "accepted")
-		m.rejected[k] = points.WithLabelValues(k.String(), "rejected")
+	for i := range reasons {
+		m.reasons[i] = rejected.WithLabelValues(reasons[i].name)
 	}
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{requests, points} {
+	for _, c := range []prometheus.Collector{requests, size, points, rejected, m.age} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("registering the OTLP receiver's metrics: %w", err)
 		}
@@ -43,19 +116,27 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// count adds one request's result.
-func (m *metrics) count(r *result) {
+// count adds one request's result, and of its times the first point's, in ns:
+// one that is as wrong as the rest is enough to show a sender's clock.
+func (m *metrics) count(in *batch, via transport) {
+	by, r := &m.by[via], &in.t.result
+	if len(in.points) > 0 && in.points[0].time > 0 {
+		m.age.Observe(float64(in.app.Arrival())/1e3 - float64(in.points[0].time)/1e9)
+	}
 	if r.rejectedPoints() > 0 {
-		m.partial.Inc()
+		by.partial.Inc()
+		for i, n := range r.reasons {
+			m.reasons[i].Add(float64(n))
+		}
 	} else {
-		m.ok.Inc()
+		by.ok.Inc()
 	}
 	for k := range kinds {
 		if n := r.accepted[k]; n > 0 {
-			m.accepted[k].Add(float64(n))
+			by.accepted[k].Add(float64(n))
 		}
 		if n := r.rejected[k]; n > 0 {
-			m.rejected[k].Add(float64(n))
+			by.rejected[k].Add(float64(n))
 		}
 	}
 }

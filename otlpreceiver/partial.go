@@ -36,6 +36,7 @@ func (k kind) String() string { return kindNames[k] }
 // result is what became of one request's data points.
 type result struct {
 	accepted, rejected [kinds]int64
+	reasons            [len(reasons)]int64 // rejected
 
 	notes []note          // the first distinct ones
 	seen  map[noteKey]int // place in notes, or -1
@@ -63,6 +64,7 @@ func (r *result) reject(k kind, metric string, n int64, err error) {
 		return
 	}
 	r.rejected[k] += n
+	r.reasons[reasonFor(err)] += n
 	r.note(metric, err, n)
 }
 

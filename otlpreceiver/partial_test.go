@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"math"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 	mpb "go.opentelemetry.io/proto/otlp/metrics/v1"
@@ -16,9 +20,10 @@ import (
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
-// metric reads one of the receiver's own counters.
-func (h *harness) metric(name string, pairs ...string) float64 {
+// metric sums the counters that have these labels, whatever their others.
+func (h *harness) metric(name string, pairs ...string) (sum float64) {
 	h.t.Helper()
+	found := false
 	fams, err := h.reg.Gather()
 	require.NoError(h.t, err)
 	for _, f := range fams {
@@ -36,11 +41,12 @@ func (h *harness) metric(name string, pairs ...string) float64 {
 					continue next
 				}
 			}
-			return m.GetCounter().GetValue()
+			sum += m.GetCounter().GetValue()
+			found = true
 		}
 	}
-	require.Fail(h.t, "no such metric", "%s %v", name, pairs)
-	return 0
+	require.True(h.t, found, "no such metric: %s %v", name, pairs)
+	return sum
 }
 
 func TestEmptyMetricCostsOnlyItself(t *testing.T) {
@@ -124,6 +130,51 @@ func TestOwnMetricsCountRequestsAndPoints(t *testing.T) {
 	require.Equal(t, 1.0, h.metric("keda_otel_scaler_otlp_requests_total", "outcome", "ok"))
 	require.Equal(t, 1.0, h.metric("keda_otel_scaler_otlp_requests_total", "outcome", "partial"))
 	require.Equal(t, 0.0, h.metric("keda_otel_scaler_otlp_requests_total", "outcome", "malformed"))
+}
+
+func TestRejectedPointsAreCountedByReason(t *testing.T) {
+	h := serve(t, config{store: store.Options{MaxSeries: 3, MaxSeriesPerMetric: 2}})
+	h.send(
+		gaugeOf("g", double(0, 1, "a", "1"), double(0, 1, "a", "2"), double(0, 1, "a", "3")),
+		gaugeOf("old", double(-200, 1), double(-300, 1)), sumOf("s", unspecified, true, double(0, 1)),
+		sumOf("d", delta, true, double(0, math.NaN())), histogramOf("h", cumulative, buckets(0, []float64{1}, []uint64{1}, 1)),
+		gaugeOf("last", double(0, 1)), gaugeOf("more", double(0, 1)),
+	)
+	for reason, want := range map[string]float64{
+		"metric_limit": 1, "too_old": 2, "no_temporality": 1, "delta_not_finite": 1, "invalid": 1, "series_limit": 1, "no_time": 0,
+	} {
+		require.Equal(t, want, h.metric("keda_otel_scaler_otlp_points_rejected_total", "reason", reason), reason)
+	}
+	require.Equal(t, h.metric("keda_otel_scaler_otlp_points_total", "outcome", "rejected"), h.metric("keda_otel_scaler_otlp_points_rejected_total"))
+}
+
+// TestRequestsAreCountedByTransport: bytes, too, as they are once uncompressed.
+func TestRequestsAreCountedByTransport(t *testing.T) {
+	h := serveHTTP(t, config{})
+	body := marshal(t, resource(nil, gaugeOf("g", double(0, 1))))
+	require.Equal(t, http.StatusOK, h.post(bytes.NewReader(gzipped(t, body)), "Content-Type", "application/x-protobuf", "Content-Encoding", "gzip").code)
+	require.Equal(t, http.StatusOK, h.post(bytes.NewReader(body), "Content-Type", "application/x-protobuf").code)
+	h.sendOK(gaugeOf("g", double(0, 2)))
+	for via, want := range map[string]float64{"grpc": 1, "http": 2} {
+		require.Equal(t, want, h.metric("keda_otel_scaler_otlp_requests_total", "transport", via, "outcome", "ok"))
+		require.Equal(t, want, h.metric("keda_otel_scaler_otlp_points_total", "transport", via, "kind", "gauge", "outcome", "accepted"))
+	}
+	require.Equal(t, float64(2*len(body)), h.metric("keda_otel_scaler_otlp_request_bytes_total", "transport", "http"))
+}
+
+// TestAgeOfARequestsFirstSample: negative where the sender's clock is ahead.
+func TestAgeOfARequestsFirstSample(t *testing.T) {
+	h := serve(t, config{})
+	h.sendOK(gaugeOf("g", double(-7, 1, "a", "b"), double(-100, 1)))
+	h.sendOK(sumOf("s", cumulative, true, double(30, 1)))
+	families, err := h.reg.Gather()
+	require.NoError(t, err)
+	i := slices.IndexFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == "keda_otel_scaler_otlp_sample_age_seconds" })
+	got := families[i].GetMetric()[0].GetHistogram()
+	require.EqualValues(t, 2, got.GetSampleCount())
+	require.InDelta(t, 7-30, got.GetSampleSum(), 1e-6)
+	require.Len(t, got.GetPositiveSpan(), 1, "native buckets, of both signs")
+	require.Len(t, got.GetNegativeSpan(), 1)
 }
 
 func TestRejectionsAreLoggedAtMostOnceInTenSeconds(t *testing.T) {

@@ -96,7 +96,7 @@ func (r *Receiver) Register(s *grpc.Server) { s.RegisterService(&serviceDesc, r)
 // exporter is what serviceDesc asks of its implementation.
 type exporter interface {
 	export(ctx context.Context, req *request) (*response, error)
-	unread()
+	unread(via transport)
 }
 
 const exportMethod = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
@@ -111,7 +111,7 @@ var serviceDesc = grpc.ServiceDesc{
 func handleExport(srv any, ctx context.Context, dec func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // grpc.MethodHandler's order
 	req := &request{}
 	if err := dec(req); err != nil {
-		srv.(exporter).unread()
+		srv.(exporter).unread(viaGRPC)
 		return nil, err
 	}
 	defer req.free()
@@ -125,27 +125,29 @@ func handleExport(srv any, ctx context.Context, dec func(any) error, intercept g
 }
 
 // unread counts a request that did not come through: too large, wrongly
-// compressed, cut off. gRPC has answered it already.
-func (r *Receiver) unread() { r.metrics.unread.Inc() }
+// compressed, cut off.
+func (r *Receiver) unread(via transport) { r.metrics.by[via].unread.Inc() }
 
 // export stores one request that came over gRPC.
 func (r *Receiver) export(ctx context.Context, req *request) (*response, error) {
-	return r.ingest(ctx, req.bytes(), protobufFormat)
+	return r.ingest(ctx, req.bytes(), protobufFormat, viaGRPC)
 }
 
 // ingest stores one request: on the hot path if that understands all of it.
 // Nothing keeps b.
-func (r *Receiver) ingest(ctx context.Context, b []byte, f *format) (*response, error) {
+func (r *Receiver) ingest(ctx context.Context, b []byte, f *format, via transport) (*response, error) {
+	r.metrics.by[via].bytes.Add(float64(len(b)))
 	in := r.batches.Get().(*batch) // not given back by a panic
 	in.reset()
 	if f.hot && !r.pdataOnly && in.read(b) {
 		in.store()
 	} else if err := r.slowExport(ctx, b, f, in.t); err != nil {
+		r.metrics.by[via].malformed.Inc()
 		r.release(in)
 		return nil, err
 	}
 	in.app.Commit()
-	r.metrics.count(&in.t.result)
+	r.metrics.count(in, via)
 	res, err := r.respond(ctx, &in.t.result, f)
 	r.release(in)
 	return res, err
@@ -162,7 +164,6 @@ func (r *Receiver) release(in *batch) {
 func (r *Receiver) slowExport(ctx context.Context, b []byte, f *format, t *translator) error {
 	md, err := f.decode(b)
 	if err != nil {
-		r.metrics.malformed.Inc()
 		r.log.LogAttrs(ctx, slog.LevelDebug, "malformed OTLP request refused",
 			slog.String("peer", peerOf(ctx)), slog.Int("bytes", len(b)), slog.Any("error", err))
 		return malformed(fmt.Sprintf("the %d bytes are not an OTLP ExportMetricsServiceRequest in %s: %s",

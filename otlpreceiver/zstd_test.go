@@ -109,7 +109,7 @@ func TestZstdWindowBombIsRefusedWithinBoundedMemory(t *testing.T) {
 	allocated := allocatedBy(func() { err = h.sendCanned("zstd", frame) })
 	require.Equal(t, codes.Internal, status.Code(err), "%v", err)
 	require.ErrorContains(t, err, "window size exceeded")
-	require.InDelta(t, 1, testutil.ToFloat64(h.receiver.metrics.unread), 0, "what does not come through is counted")
+	require.InDelta(t, 1, testutil.ToFloat64(h.receiver.metrics.by[viaGRPC].unread), 0, "what does not come through is counted")
 	require.Less(t, allocated, uint64(16<<20))
 	require.Equal(t, []string{"held{} 1@0"}, h.held(""))
 }

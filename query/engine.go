@@ -6,6 +6,7 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -15,21 +16,23 @@ import (
 // Options configure an Engine. Zero means the default in brackets.
 type Options struct {
 	Store      *store.Store
-	Retention  time.Duration // the store's; the window of operationOverTime (2m)
-	Lookback   time.Duration // how long a sample stands for its series (the retention)
-	Timeout    time.Duration // of one evaluation (2s)
-	MaxSamples int           // samples in memory during one evaluation (5,000,000)
-	CacheSize  int           // compiled queries kept (10,000)
-	Logger     *slog.Logger  // for the PromQL engine (nowhere)
+	Retention  time.Duration         // the store's; the window of operationOverTime (2m)
+	Lookback   time.Duration         // how long a sample stands for its series (the retention)
+	Timeout    time.Duration         // of one evaluation (2s)
+	MaxSamples int                   // samples in memory during one evaluation (5,000,000)
+	CacheSize  int                   // compiled queries kept (10,000)
+	Logger     *slog.Logger          // for the PromQL engine (nowhere)
+	Registerer prometheus.Registerer // where the engine's own metrics go (nowhere)
 }
 
 // Engine compiles queries and evaluates them over a store. Its methods may be
 // called concurrently.
 type Engine struct {
-	opts   Options
-	parser parser.Parser
-	promql *promql.Engine
-	plans  *lru.Cache[planKey, compiled]
+	opts    Options
+	parser  parser.Parser
+	promql  *promql.Engine
+	plans   *lru.Cache[planKey, compiled]
+	metrics metrics
 }
 
 type planKey struct {
@@ -75,9 +78,10 @@ func New(o Options) (*Engine, error) {
 	}
 	p := parser.NewParser(parserOptions())
 	return &Engine{
-		opts:   o,
-		parser: p,
-		plans:  plans,
+		opts:    o,
+		parser:  p,
+		plans:   plans,
+		metrics: newMetrics(o.Registerer),
 		promql: promql.NewEngine(promql.EngineOpts{
 			Logger:               o.Logger,
 			MaxSamples:           o.MaxSamples,

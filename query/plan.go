@@ -41,7 +41,10 @@ func (p *Plan) Eval(ctx context.Context, at time.Time) (float64, error) {
 			return v, err
 		}
 	}
+	began := time.Now()
 	v, ok, err := p.evalEngine(ctx, at)
+	p.e.metrics.engine.Inc()
+	p.e.metrics.engineTime.Observe(time.Since(began).Seconds())
 	return p.answer(ctx, v, ok, err)
 }
 

@@ -44,15 +44,22 @@ func (st *standing) eval(ctx context.Context, at time.Time) (float64, error) {
 	ts := at.UnixMilli()
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	m := &st.p.e.metrics
 	if st.standsLocked(ts) {
+		m.standing.Inc()
 		return st.last.value, st.last.err
 	}
 	in, err := st.instantLocked(ctx, ts)
 	if err != nil {
 		return 0, errFallBack
 	}
+	began := time.Now()
 	v, ok, err := st.p.evalInstant(ctx, &in, at)
 	st.read = in.Read()
+	if !errors.Is(err, errFallBack) {
+		m.direct.Inc()
+		m.directTime.Observe(time.Since(began).Seconds())
+	}
 	v, err = st.p.answer(ctx, v, ok, err)
 	if err == nil || lasting(err) {
 		st.rememberLocked(&in, answer{from: ts, value: v, err: err})

@@ -133,6 +133,7 @@ func (st *standing) glance() (v float64, ok bool) {
 	if st.standsLocked(in.At()) {
 		return st.last.value, st.last.err == nil
 	}
+	st.p.e.metrics.pushed.Inc()
 	v, ok, err := st.p.direct.eval(context.Background(), &in, in.At(), st.p.e.limits())
 	st.read = in.Read()
 	if !ok || err != nil || !finite(v) {

@@ -33,6 +33,7 @@ type Refusal struct {
 // objects finds the remembered triggers by their ScaledObjects.
 type objects struct {
 	refused *lru.Cache[Object, Refusal]
+	listed  *listed
 
 	mu       sync.Mutex // guards what follows; held while a trigger is added, before the cache's own
 	triggers map[Object][]*state
@@ -52,12 +53,12 @@ func newObjects() objects {
 
 // remember makes the state of a trigger that is new; known tells that somebody
 // was faster.
-func (s *Server) remember(key triggerKey, t *trigger) (st *state, known bool) {
+func (s *Server) remember(key triggerKey, q *question) (st *state, known bool) {
 	o := &s.objects
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	st = &state{key: key}
-	st.trigger.Store(t)
+	st = &state{key: key, metric: q.metricName()}
+	st.trigger.Store(q.trigger)
 	if prev, ok, _ := s.triggers.PeekOrAdd(key, st); ok { // which may call evictedLocked
 		return prev, true
 	}
@@ -72,6 +73,7 @@ func (o *objects) evictedLocked(key triggerKey, st *state) {
 	if o.triggers[key.Object] = left; len(left) == 0 {
 		delete(o.triggers, key.Object)
 	}
+	o.listed.drop(st)
 	o.tellLocked(key.Object)
 }
 

@@ -18,9 +18,9 @@ import (
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 )
 
-// maxTriggers bounds the triggers whose last decision is remembered; the one
+// MaxTriggers bounds the triggers whose last decision is remembered; the one
 // asked for longest ago goes first.
-const maxTriggers = 100_000
+const MaxTriggers = 100_000
 
 // Options configure a Server. Zero means the default in brackets.
 type Options struct {
@@ -28,6 +28,7 @@ type Options struct {
 	WarmUp     time.Duration // after the start, during which missing data means hold (0)
 	Missing    Missing       // for triggers that don't say (Hold)
 	MaxStreams int           // open streams in all (100,000)
+	MaxListed  int           // triggers with metrics of their own; the others are counted (0)
 	// NamespaceLabel is the label that must have a ScaledObject's namespace for
 	// its query to see a series (none: all are seen).
 	NamespaceLabel string
@@ -70,11 +71,23 @@ func New(o Options) (*Server, error) {
 		stopped: make(chan struct{}),
 	}
 	var err error
-	if s.triggers, err = lru.NewWithEvict(maxTriggers, s.objects.evictedLocked); err != nil {
-		return nil, fmt.Errorf("memory of %d triggers: %w", maxTriggers, err)
+	if s.triggers, err = lru.NewWithEvict(MaxTriggers, s.objects.evictedLocked); err != nil {
+		return nil, fmt.Errorf("memory of %d triggers: %w", MaxTriggers, err)
+	}
+	s.objects.listed = newListed(s, o.MaxListed)
+	if o.Registerer != nil {
+		if err := o.Registerer.Register(s.objects.listed); err != nil {
+			return nil, fmt.Errorf("registering the triggers' metrics: %w", err)
+		}
 	}
 	return s, nil
 }
+
+// Streams returns how many of KEDA's streams are open, of MaxStreams.
+func (s *Server) Streams() int { return len(s.slots) }
+
+// Triggers returns how many triggers are remembered, of MaxTriggers.
+func (s *Server) Triggers() int { return s.triggers.Len() }
 
 // Register puts the service on a gRPC server.
 func (s *Server) Register(g grpc.ServiceRegistrar) { pb.RegisterExternalScalerServer(g, s) }
@@ -155,14 +168,15 @@ func (s *Server) lookup(ref *pb.ScaledObjectRef, by rpc) (*question, error) {
 	}
 	st, ok := s.triggers.Get(key)
 	if !ok {
-		st, ok = s.remember(key, q.trigger)
-		if !ok && len(q.trigger.unknown) > 0 {
-			s.opts.Logger.Warn("trigger has metadata that nothing reads", "scaledobject", q.object, "keys", q.trigger.unknown)
+		st, ok = s.remember(key, q)
+		if !ok {
+			s.logNew(q)
 		}
 	}
 	if st.asks(by, s.opts.Now(), q.trigger) {
 		s.objects.changed(object)
 	}
+	s.objects.listed.see(st)
 	q.state = st
 	return q, nil
 }
@@ -182,6 +196,7 @@ func (s *Server) Check(namespace string, md map[string]string) (found []*Fault, 
 }
 
 func (s *Server) refuse(object Object, q *question, err error) error {
+	s.metrics.refused.Inc()
 	s.objects.refused.Add(object, Refusal{At: s.opts.Now(), Text: brief(err.Error())})
 	s.objects.changed(object)
 	return q.status(err)
@@ -196,6 +211,7 @@ func (s *Server) ask(ctx context.Context, q *question) answer {
 		return answer{err: context.Cause(ctx)}
 	}
 	a := q.state.decide(situation, func(was, is cause, a answer) {
+		s.metrics.transitions[a.told()].Inc()
 		s.logChange(q, was, is, a)
 		s.objects.changed(q.state.key.Object)
 	})
@@ -235,6 +251,13 @@ func (s *Server) Missing(ctx context.Context, scope query.Scope, text string) er
 		return fmt.Errorf("%w: the result was empty, and is %v a moment later", ErrHeld, situation.value)
 	}
 	return decide(situation).err
+}
+
+func (s *Server) logNew(q *question) {
+	s.opts.Logger.Info("KEDA asks about a trigger for the first time", "scaledobject", q.object, "query", q.plan.String(), "target", q.trigger.target)
+	if len(q.trigger.unknown) > 0 {
+		s.opts.Logger.Warn("trigger has metadata that nothing reads", "scaledobject", q.object, "keys", q.trigger.unknown)
+	}
 }
 
 func (s *Server) logChange(q *question, was, is cause, a answer) {

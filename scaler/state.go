@@ -38,6 +38,9 @@ type state struct {
 	trigger atomic.Pointer[trigger] // as KEDA sent it last
 	asked   [rpcs]asked
 	streams atomic.Int32 // open
+	metric  string       // of the query, as the HPA has it
+	listed  atomic.Bool  // changed under listed.mu
+	evicted atomic.Bool  // no longer remembered
 
 	// decided is known if the last decision went by a value. The same value's
 	// would change nothing then.

@@ -60,6 +60,9 @@ func (a *Appender) Reset() {
 	a.start = 0
 }
 
+// Arrival returns when the request arrived, in ms.
+func (a *Appender) Arrival() int64 { return a.now }
+
 // Since says when the counters that are appended from now on were zero, in ms;
 // 0 is for other values, and for counters of which that isn't known.
 //

@@ -62,23 +62,27 @@ func (k *Kept) put(older []*Series) bool {
 	if k.forgot {
 		older = slices.DeleteFunc(older, (*Series).Freed)
 	}
-	if k.lost || s.kept+len(older) > keptPerSeries*s.opts.MaxSeries {
+	if k.lost || s.kept+len(older) > s.MaxKept() {
 		return false
 	}
 	k.replaceLocked(append(older, k.series...))
 	return true
 }
 
-func (s *Store) keptCount() int {
+// KeptCount returns how many series are kept, counted for each selector.
+func (s *Store) KeptCount() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.kept
 }
 
-func (s *Store) keepsEnoughLocked() bool { return s.kept >= keptPerSeries*s.opts.MaxSeries }
+// MaxKept returns the most series that are kept.
+func (s *Store) MaxKept() int { return keptPerSeries * s.opts.MaxSeries }
+
+func (s *Store) keepsEnoughLocked() bool { return s.kept >= s.MaxKept() }
 
 func (s *Store) keepLimit() error {
-	return fmt.Errorf("%w: %d", ErrKeepLimit, keptPerSeries*s.opts.MaxSeries)
+	return fmt.Errorf("%w: %d", ErrKeepLimit, s.MaxKept())
 }
 
 // Unchanged tells whether the watch is still armed and until, of an Instant read

@@ -54,7 +54,7 @@ func TestKeptSeriesAreThoseThatMatch(t *testing.T) {
 			k.Close()
 		}
 	}
-	require.Zero(t, s.keptCount())
+	require.Zero(t, s.KeptCount())
 	require.Empty(t, s.watches.keys)
 }
 
@@ -95,7 +95,7 @@ func TestKeepMeetsWhatHappensMeanwhile(t *testing.T) {
 	free(third) // hung on, not put in its place yet
 	require.True(t, k.put(older))
 	require.Equal(t, []string{"1", "4"}, podsOf(s, k.series))
-	require.Equal(t, 2, s.keptCount())
+	require.Equal(t, 2, s.KeptCount())
 	k.Close()
 	require.Empty(t, s.watches.keys)
 }
@@ -143,11 +143,11 @@ func TestKeptSeriesComeAndGoMeanwhile(t *testing.T) {
 		in, ok := k.Instant(ms(float64(200 * round)))
 		require.True(t, ok)
 		require.Equal(t, podsOf(s, found), podsOf(s, in.series))
-		require.Equal(t, len(found), s.keptCount())
+		require.Equal(t, len(found), s.KeptCount())
 		require.Equal(t, len(found), hung(k), "each has the watch, once")
 		k.Close()
 		require.Zero(t, hung(k))
-		require.Zero(t, s.keptCount())
+		require.Zero(t, s.KeptCount())
 	}
 }
 
@@ -206,7 +206,7 @@ func TestKeptSeriesAreBounded(t *testing.T) {
 		}
 	}
 	require.Positive(t, lost)
-	require.LessOrEqual(t, s.keptCount(), limit)
+	require.LessOrEqual(t, s.KeptCount(), limit)
 	for err := error(nil); err == nil; {
 		var k *Kept
 		if k, err = s.Keep(sel("m"), func() {}); err == nil {
@@ -214,12 +214,12 @@ func TestKeptSeriesAreBounded(t *testing.T) {
 		} else {
 			require.ErrorIs(t, err, ErrKeepLimit)
 		}
-		require.LessOrEqual(t, s.keptCount(), limit)
+		require.LessOrEqual(t, s.KeptCount(), limit)
 	}
 	for _, k := range all {
 		k.Close()
 	}
-	require.Zero(t, s.keptCount())
+	require.Zero(t, s.KeptCount())
 	keep().Close()
 }
 

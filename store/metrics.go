@@ -33,7 +33,14 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "keda_otel_scaler_series_kept",
 		Help: "Series kept at hand for queries, counted once for each query.",
-	}, func() float64 { return float64(s.keptCount()) })
+	}, func() float64 { return float64(s.KeptCount()) })
+	for state := range states {
+		f.NewGaugeFunc(prometheus.GaugeOpts{
+			Name:        "keda_otel_scaler_series_states",
+			Help:        "Series as the last sweep, one every few seconds, found them: live, gone (silent without a word) or ended (by their sender).",
+			ConstLabels: prometheus.Labels{"state": state.String()},
+		}, func() float64 { return float64(s.swept.states[state].Load()) })
+	}
 	m := &metrics{
 		evicted: f.NewCounter(prometheus.CounterOpts{
 			Name: "keda_otel_scaler_samples_evicted_total",

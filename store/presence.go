@@ -38,17 +38,28 @@ func (p *Presence) count(ser *Series, now, lookback int64) (state State, ok bool
 	if ser.ring.len() == 0 {
 		return 0, false
 	}
-	last := ser.ring.last()
-	switch {
-	case last.stale():
+	state = ser.stateLocked(now, lookback)
+	switch state {
+	case Ended:
 		p.Ended++
-		return Ended, true
-	case ser.overAtLocked(lookback) <= now || last.t <= now-lookback:
+	case Gone:
 		p.Gone++
-		p.GoneAt = max(p.GoneAt, last.t)
-		return Gone, true
+		p.GoneAt = max(p.GoneAt, ser.ring.last().t)
 	default:
 		p.Live++
-		return Live, true
+	}
+	return state, true
+}
+
+// stateLocked tells how a series that has samples stands.
+func (s *Series) stateLocked(now, lookback int64) State {
+	last := s.ring.last()
+	switch {
+	case last.stale():
+		return Ended
+	case s.overAtLocked(lookback) <= now || last.t <= now-lookback:
+		return Gone
+	default:
+		return Live
 	}
 }

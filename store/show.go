@@ -12,6 +12,11 @@ import (
 // State is how a series stands.
 type State int
 
+var stateNames = [states]string{"gone", "live", "ended"}
+
+// String returns the state as /metrics names it.
+func (s State) String() string { return stateNames[s] }
+
 // How a series stands.
 const (
 	Gone  State = iota // it fell silent

@@ -69,6 +69,7 @@ type Store struct {
 	stripes  stripes
 	refs     refs
 	sweeping sync.Mutex // held for the length of a sweep
+	swept    census     // by the last sweep
 
 	mu      sync.Mutex // guards what follows, and that series, index and watches agree
 	lastRef ref
@@ -89,7 +90,7 @@ type metricName struct {
 	interval atomic.Uint32
 	longest  uint32 // what a running sweep has found so far; guarded by Store.sweeping
 
-	series int // guarded by Store.mu
+	series atomic.Int32 // changed under Store.mu
 }
 
 // New returns an empty store.
@@ -119,6 +120,13 @@ func (s *Store) SeriesCount() int {
 // MaxSeries returns the most series that the store holds.
 func (s *Store) MaxSeries() int { return s.opts.MaxSeries }
 
+// LargestMetric returns the most series that any one metric name had at the last
+// sweep.
+func (s *Store) LargestMetric() int { return int(s.swept.largest.Load()) }
+
+// MaxSeriesPerMetric returns the most series that the store holds of one name.
+func (s *Store) MaxSeriesPerMetric() int { return s.opts.MaxSeriesPerMetric }
+
 // create is the slow path of an append: the first sample of a series.
 func (s *Store) create(lset labels.Labels, hash uint32) (*Series, error) {
 	s.mu.Lock()
@@ -132,12 +140,12 @@ func (s *Store) create(lset labels.Labels, hash uint32) (*Series, error) {
 		return nil, fmt.Errorf("%w: %d series are held", ErrSeriesLimit, s.count)
 	}
 	mn := s.names[name]
-	if mn != nil && mn.series >= s.opts.MaxSeriesPerMetric {
+	if mn != nil && int(mn.series.Load()) >= s.opts.MaxSeriesPerMetric {
 		s.metrics.refusedMetric.Inc()
-		return nil, fmt.Errorf("%w: %d series of %s are held", ErrMetricLimit, mn.series, name)
+		return nil, fmt.Errorf("%w: %d series of %s are held", ErrMetricLimit, mn.series.Load(), name)
 	}
 	mn = s.nameLocked(name)
-	mn.series++
+	mn.series.Add(1)
 	s.count++
 	if s.lastRef == math.MaxUint32 {
 		s.renumberLocked()

@@ -21,10 +21,12 @@ func (s *Store) Sweep() {
 	touched := map[*Watch]struct{}{}
 	var idle, buf []*Series
 	var learnt rhythm
+	var seen counts
 	for i := range s.stripes {
 		buf = s.stripes.snapshot(i, buf[:0])
 		for _, ser := range buf {
 			ser.mu.Lock()
+			seen.noteLocked(ser, now, lookback)
 			switch {
 			case ser.idleLocked(mint):
 				idle = append(idle, ser)
@@ -40,6 +42,7 @@ func (s *Store) Sweep() {
 		}
 	}
 	learnt.settle(touched)
+	s.swept.set(seen)
 	if len(idle) > 0 {
 		s.free(idle, mint, touched)
 	}
@@ -76,7 +79,7 @@ func (s *Store) free(idle []*Series, mint int64, touched map[*Watch]struct{}) {
 		}
 		freed = append(freed, ser)
 		s.stripes.remove(ser)
-		if ser.name.series--; ser.name.series == 0 {
+		if ser.name.series.Add(-1) == 0 {
 			delete(s.names, ser.name.name)
 		}
 	}

@@ -77,6 +77,8 @@ type Config struct {
 	OTLPTokenFile, HTTPTokenFile string        // bearer tokens, one a line; empty asks for none
 	TLSReloadInterval            time.Duration // between two looks at the files of certificates and tokens
 
+	TelemetryMaxTriggers int // triggers with metrics of their own at /metrics; the others are counted
+
 	LogLevel  slog.Level
 	LogFormat string // LogText or LogJSON
 
@@ -152,6 +154,7 @@ var examples = map[string]string{ //nolint:gosec // where tokens are is no token
 	"otlp-token-file":              "/etc/tokens/otlp",
 	"http-token-file":              "/etc/tokens/http",
 	"tls-reload-interval":          "10s",
+	"telemetry-max-triggers":       "1000",
 	"log-level":                    "info",
 	"log-format":                   LogText,
 	"shutdown-timeout":             "4s",
@@ -198,6 +201,7 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 	c.bindAccess(f)
 
 	f.BoolVar(&c.Profiling, "profiling", false, "serve Go's profiles at /debug/pprof/ of the telemetry address, to whoever can reach it")
+	f.IntVar(&c.TelemetryMaxTriggers, "telemetry-max-triggers", 1000, "triggers that /metrics tells of one by one, six series each; the others are counted")
 	f.TextVar(&c.LogLevel, "log-level", slog.LevelInfo, "least `level` logged: debug, info, warn or error")
 	f.StringVar(&c.LogFormat, "log-format", LogText, "`format` of the log: text or json")
 

@@ -104,6 +104,7 @@ func (c *Config) validateLimits() error {
 		{"query-max-samples", c.QueryMaxSamples, 1, math.MaxInt, ""},
 		{"query-cache-size", c.QueryCacheSize, 1, math.MaxInt, ""},
 		{"query-max-concurrency", c.QueryMaxConcurrency, 1, math.MaxInt32, ""},
+		{"telemetry-max-triggers", c.TelemetryMaxTriggers, 0, math.MaxInt32, ""},
 	}
 	for _, l := range limits {
 		if l.value < l.atLeast {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
@@ -20,6 +21,7 @@ const other = "other"
 type GRPC struct {
 	logger   *slog.Logger
 	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
 	panics   prometheus.Counter
 }
 
@@ -31,12 +33,21 @@ func NewGRPC(registerer prometheus.Registerer, logger *slog.Logger) *GRPC {
 			Name: "keda_otel_scaler_grpc_requests_total",
 			Help: "gRPC calls that ended, by server, method and status code; a stream counts once.",
 		}, []string{"server", "method", "code"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "keda_otel_scaler_grpc_request_duration_seconds",
+			Help: "How long gRPC calls took, by server and method, from their first byte; streams are not timed.",
+			// For those who don't scrape native histograms.
+			Buckets:                         []float64{1e-4, 1e-3, 1e-2, 0.1, 1},
+			NativeHistogramBucketFactor:     1.1,
+			NativeHistogramMaxBucketNumber:  100,
+			NativeHistogramMinResetDuration: time.Hour,
+		}, []string{"server", "method"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "keda_otel_scaler_panics_total",
 			Help: "Panics caught while answering a gRPC call; each is logged with its stack.",
 		}),
 	}
-	registerer.MustRegister(g.requests, g.panics)
+	registerer.MustRegister(g.requests, g.duration, g.panics)
 	return g
 }
 
@@ -44,7 +55,7 @@ func NewGRPC(registerer prometheus.Registerer, logger *slog.Logger) *GRPC {
 // register adds the services; the methods it brings are the only ones that
 // become label values.
 func (g *GRPC) NewServer(name string, register func(*grpc.Server), options ...grpc.ServerOption) *grpc.Server {
-	counter := &callCounter{requests: g.requests.MustCurryWith(prometheus.Labels{"server": name}), methods: map[string]bool{}}
+	counter := &callCounter{requests: g.requests.MustCurryWith(prometheus.Labels{"server": name}), methods: map[string]prometheus.Observer{}}
 	server := grpc.NewServer(append(append(options, g.Recovery()...),
 		grpc.StatsHandler(counter),
 		// Without it gRPC answers an unknown method before it counts it.
@@ -53,7 +64,12 @@ func (g *GRPC) NewServer(name string, register func(*grpc.Server), options ...gr
 	register(server)
 	for service, info := range server.GetServiceInfo() {
 		for _, method := range info.Methods {
-			counter.methods["/"+service+"/"+method.Name] = true
+			var took prometheus.Observer // of a stream, nobody's
+			path := "/" + service + "/" + method.Name
+			if !method.IsClientStream && !method.IsServerStream {
+				took = g.duration.WithLabelValues(name, path)
+			}
+			counter.methods[path] = took
 		}
 	}
 	return server
@@ -98,7 +114,7 @@ func (g *GRPC) recovered(method string, err *error) {
 // halfway. Those are the drops worth counting.
 type callCounter struct {
 	requests *prometheus.CounterVec
-	methods  map[string]bool // complete before the server serves
+	methods  map[string]prometheus.Observer // complete before the server serves
 }
 
 type methodKey struct{}
@@ -106,7 +122,7 @@ type methodKey struct{}
 // TagRPC implements stats.Handler.
 func (c *callCounter) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
 	method := info.FullMethodName
-	if !c.methods[method] {
+	if _, ok := c.methods[method]; !ok {
 		method = other
 	}
 	return context.WithValue(ctx, methodKey{}, method)
@@ -117,6 +133,9 @@ func (c *callCounter) HandleRPC(ctx context.Context, event stats.RPCStats) {
 	if end, ok := event.(*stats.End); ok {
 		method, _ := ctx.Value(methodKey{}).(string)
 		c.requests.WithLabelValues(method, status.Code(end.Error).String()).Inc()
+		if took := c.methods[method]; took != nil {
+			took.Observe(end.EndTime.Sub(end.BeginTime).Seconds())
+		}
 	}
 }
 

@@ -99,7 +99,10 @@ keda_otel_scaler_grpc_requests_total{code="Unimplemented",method="other",server=
 # HELP keda_otel_scaler_panics_total Panics caught while answering a gRPC call; each is logged with its stack.
 # TYPE keda_otel_scaler_panics_total counter
 keda_otel_scaler_panics_total 2
-`)))
+`), "keda_otel_scaler_grpc_requests_total", "keda_otel_scaler_panics_total"))
+	count, err := testutil.GatherAndCount(registry, "keda_otel_scaler_grpc_request_duration_seconds")
+	require.NoError(t, err)
+	require.Equal(t, 2, count, "Check and List: Watch is a stream")
 	require.Equal(t, 2, strings.Count(log.String(), `panic="a bad mood"`))
 	require.Contains(t, log.String(), "moody.Check", "the stack names the handler")
 }

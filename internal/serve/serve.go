@@ -74,6 +74,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 		MaxSamples: cfg.QueryMaxSamples,
 		CacheSize:  cfg.QueryCacheSize,
 		Logger:     logger,
+		Registerer: registry,
 	})
 	if err != nil {
 		return fmt.Errorf("query engine: %w", err)
@@ -87,6 +88,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 		WarmUp:         cfg.WarmUp,
 		Missing:        scaler.Missing{Policy: policy, Value: cfg.ValueIfNotFound},
 		MaxStreams:     cfg.MaxStreams,
+		MaxListed:      cfg.TelemetryMaxTriggers,
 		NamespaceLabel: cfg.NamespaceLabel,
 		Logger:         logger,
 		Registerer:     registry,
@@ -102,6 +104,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 
 	state := newState()
 	calls := selfmetrics.NewGRPC(registry, logger)
+	limits := newLimits(cfg, samples, answers, registry, logger)
 	api := newAPI(cfg, samples, queries, answers, listeners.addresses(), logger, registry)
 	otlp := receiver.Handler(cfg.MaxRequestBytes)
 	s := &servers{
@@ -124,6 +127,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 	group.Go(func() error { return samples.Run(storeCtx) })
 	group.Go(func() error { return receiver.Run(storeCtx) })
 	gates.run(ctx, group)
+	group.Go(func() error { return limits.Run(storeCtx) })
 	group.Go(serveGRPC("otlp-grpc", s.otlp, listeners.otlp))
 	group.Go(serveHTTP("otlp-http", s.otlpHTTP, listeners.otlpHTTP))
 	group.Go(serveGRPC("keda-grpc", s.keda, listeners.keda))

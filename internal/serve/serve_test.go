@@ -93,7 +93,7 @@ func TestAllServersAnswer(t *testing.T) {
 		{i.Telemetry, "/healthz", http.StatusOK, "ok"},
 		{i.Telemetry, "/readyz", http.StatusOK, "ok"},
 		{i.Telemetry, "/metrics", http.StatusOK, `keda_otel_scaler_grpc_requests_total{code="OK",method="/externalscaler.ExternalScaler/GetMetrics",server="keda"} 1`},
-		{i.Telemetry, "/metrics", http.StatusOK, `keda_otel_scaler_otlp_requests_total{outcome="ok"} 1`},
+		{i.Telemetry, "/metrics", http.StatusOK, `keda_otel_scaler_otlp_requests_total{outcome="ok",transport="grpc"} 1`},
 		{i.Telemetry, "/metrics", http.StatusOK, "keda_otel_scaler_build_info{"},
 		{i.Telemetry, "/metrics", http.StatusOK, "keda_otel_scaler_series 1"},
 		{i.Telemetry, "/reset", http.StatusNotFound, ""},
@@ -252,7 +252,7 @@ func TestOTLPOverHTTP(t *testing.T) {
 	require.Equal(t, http.StatusOK, post(i.HTTP, "/api/v1/otlp/v1/metrics", body))
 	require.Equal(t, http.StatusRequestEntityTooLarge, post(i.HTTP, "/api/v1/otlp/v1/metrics", make([]byte, 1001)))
 	_, telemetry := get(t, i.Telemetry, "/metrics")
-	require.Contains(t, telemetry, `keda_otel_scaler_otlp_requests_total{outcome="ok"} 2`)
+	require.Contains(t, telemetry, `keda_otel_scaler_otlp_requests_total{outcome="ok",transport="http"} 2`)
 
 	metrics, err := pb.NewExternalScalerClient(dialGRPC(t, i.KEDAGRPC)).GetMetrics(t.Context(), &pb.GetMetricsRequest{ScaledObjectRef: object()})
 	require.NoError(t, err)
