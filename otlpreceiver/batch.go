@@ -30,6 +30,7 @@ type batch struct {
 	entered *metricPart
 	metric  metric
 	problem error
+	told    bool // the store knows what the metric says of itself
 }
 
 // resourcePart is a resource and how many metrics and points it has.

@@ -78,6 +78,7 @@ func (in *batch) slowNumber(o *origin, m *metricPart, p *point) error {
 	if err := in.t.number(in.metric, alone.Gauge().DataPoints().At(0)); err != nil {
 		return err
 	}
+	in.describe(m)
 	if ser := in.app.Held(in.t.series.named(in.metric.name)); ser != nil {
 		in.r.cache.put(o, p.id, ser)
 	}
@@ -169,6 +170,7 @@ func (in *batch) slowHistogram(o *origin, m *metricPart, p *point) error {
 	if err := in.t.histogram(in.metric, dp); err != nil {
 		return err
 	}
+	in.describe(m)
 	if !p.plain {
 		return nil // a marker: its bounds, if any, mean nothing
 	}
@@ -189,7 +191,7 @@ func (in *batch) slowHistogram(o *origin, m *metricPart, p *point) error {
 func (in *batch) enter(m *metricPart, p *point) (pmetric.Metric, error) {
 	giveWay()
 	if in.entered != m {
-		in.entered = m
+		in.entered, in.told = m, false
 		in.metric = metric{sent: string(in.bytes(m.name)), delta: m.delta, counter: m.counter}
 		in.metric.name, in.problem = in.t.names.metric(in.metric.sent)
 	}

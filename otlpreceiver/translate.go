@@ -122,8 +122,12 @@ func points[P any, S slice[P]](t *translator, k kind, m pmetric.Metric, counter 
 		return
 	}
 	in := metric{m.Name(), name, temporality == pmetric.AggregationTemporalityDelta, counter}
+	before := t.result.accepted[k]
 	for i := range ps.Len() {
 		t.result.point(k, in.sent, each(in, ps.At(i)))
+	}
+	if t.result.accepted[k] > before {
+		t.describe(name, k, counter, m)
 	}
 }
 

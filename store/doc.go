@@ -1,8 +1,8 @@
 // Package store keeps the last minutes of every series in memory.
 //
-// It owns series, their rings of samples, the label index, staleness, limits
-// and watches. It never parses OTLP, never evaluates PromQL and never decides
-// about scaling. Timestamps are milliseconds since the epoch on the store's
+// It owns series, their rings of samples, the label index, staleness, limits,
+// watches, and what senders say of a metric. It never parses OTLP, never evaluates
+// PromQL and never decides about scaling. Timestamps are milliseconds since the epoch on the store's
 // own clock; values are float64 or native histograms.
 //
 // # Staleness
@@ -15,7 +15,7 @@
 //
 // # Locks
 //
-// Store.mu, then Kept.mu or a stripe's lock, then index.mu, then refs.mu, then
-// Series.mu. Appends to known series take one stripe's and the index' locks for
+// Store.mu, then Kept.mu, described.mu or a stripe's lock, then index.mu, then
+// refs.mu, then Series.mu. Appends to known series take one stripe's and the index' locks for
 // reading and one Series.mu; those to series that were Held take Series.mu alone.
 package store

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/metadata"
 )
 
 // Refusals of an append. They come wrapped with the figures; nothing that the
@@ -62,14 +63,15 @@ func (o *Options) setDefaults() {
 
 // Store holds series. Its methods may be called concurrently.
 type Store struct {
-	opts     Options
-	began    int64 // when the store was made, in ms
-	metrics  *metrics
-	index    index
-	stripes  stripes
-	refs     refs
-	sweeping sync.Mutex // held for the length of a sweep
-	swept    census     // by the last sweep
+	opts      Options
+	began     int64 // when the store was made, in ms
+	metrics   *metrics
+	index     index
+	stripes   stripes
+	described described
+	refs      refs
+	sweeping  sync.Mutex // held for the length of a sweep
+	swept     census     // by the last sweep
 
 	mu      sync.Mutex // guards what follows, and that series, index and watches agree
 	lastRef ref
@@ -97,11 +99,12 @@ type metricName struct {
 func New(o Options) *Store {
 	o.setDefaults()
 	s := &Store{
-		opts:    o,
-		index:   index{names: map[string]map[string]uint32{}},
-		refs:    refs{pages: map[ref]*page{}},
-		names:   map[string]*metricName{},
-		watches: newWatchIndex(),
+		opts:      o,
+		index:     index{names: map[string]map[string]uint32{}},
+		refs:      refs{pages: map[ref]*page{}},
+		names:     map[string]*metricName{},
+		described: described{families: map[string]metadata.Metadata{}},
+		watches:   newWatchIndex(),
 	}
 	s.began = s.now()
 	s.metrics = newMetrics(o.Registerer, s)

@@ -81,6 +81,7 @@ func (s *Store) free(idle []*Series, mint int64, touched map[*Watch]struct{}) {
 		s.stripes.remove(ser)
 		if ser.name.series.Add(-1) == 0 {
 			delete(s.names, ser.name.name)
+			s.undescribeLocked(ser.name.name)
 		}
 	}
 	s.count -= len(freed)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/metadata"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
@@ -20,6 +21,8 @@ type Options struct {
 	Queryable storage.Queryable
 	Engine    promql.QueryEngine
 	Parser    parser.Parser // the engine's
+	// Metadata returns what is known of a metric, or of all if the name is empty.
+	Metadata func(metric string) map[string]metadata.Metadata
 	// AddOn evaluates a query in otel-add-on's grammar now.
 	AddOn func(ctx context.Context, query, overTime string) (float64, error)
 	// Missing tells why a query under /keda that has no result now must not be

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/api"
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/metadata"
 	"github.com/stretchr/testify/require"
 )
 
@@ -68,9 +69,13 @@ func TestPrometheusClient(t *testing.T) {
 	values, _, _, err := prometheus.LabelValues(ctx, "pod", []string{"running"}, time.Time{}, now)
 	require.NoError(t, err)
 	require.Equal(t, model.LabelValues{"a", "b"}, values)
-	metadata, err := prometheus.Metadata(ctx, "running", "1")
+	known, err := prometheus.Metadata(ctx, "running", "1")
 	require.NoError(t, err)
-	require.Empty(t, metadata)
+	require.Empty(t, known, "nothing was said of it")
+	f.store.Appender().Describe("running", metadata.Metadata{Type: model.MetricTypeGauge, Unit: "requests", Help: "in <flight>"})
+	known, err = prometheus.Metadata(ctx, "running", "1")
+	require.NoError(t, err)
+	require.Equal(t, map[string][]v1.Metadata{"running": {{Type: v1.MetricTypeGauge, Unit: "requests", Help: "in <flight>"}}}, known)
 	build, err := prometheus.Buildinfo(ctx)
 	require.NoError(t, err)
 	require.Equal(t, "3.16.0", build.Version)

@@ -48,7 +48,7 @@ func newFixture(t testing.TB, changes ...func(*Options)) *fixture {
 	require.NoError(t, err)
 	engine, parser := f.queries.PromQL()
 	o := Options{
-		Queryable: f.store, Engine: engine, Parser: parser, AddOn: f.addOn, Timeout: time.Minute,
+		Queryable: f.store, Engine: engine, Parser: parser, Metadata: f.store.Metadata, AddOn: f.addOn, Timeout: time.Minute,
 		Build: Build{Version: "3.16.0"}, Info: map[string]string{"version": "1"},
 		Now: f.now, Registerer: f.registry,
 	}

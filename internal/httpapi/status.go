@@ -2,10 +2,12 @@ package httpapi
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/metadata"
 	"github.com/prometheus/prometheus/storage"
 )
 
@@ -26,17 +28,40 @@ func (a *API) buildInfo(*request) (answer, error) { return plain(a.opts.Build), 
 // plain is an answer that encoding/json writes.
 func plain(v any) answer { return answer{data: func(o *output) { o.json(v) }} }
 
-// metadata knows none: the store keeps no type, unit or help of a metric. An
-// empty answer is what Prometheus gives about metrics it has no targets of.
+// metadata answers with a list for each metric, as Prometheus, which has one
+// entry for each thing that its targets say of one. Here it is what was said last.
+// So limit_per_metric, of which 0 and less mean all, cuts nothing off.
 func (a *API) metadata(r *request) (answer, error) {
-	for _, name := range []string{"limit", "limit_per_metric"} {
-		if s := r.form.Get(name); s != "" {
-			if _, err := strconv.Atoi(s); err != nil {
-				return answer{}, badf("%s must be a number", name)
-			}
-		}
+	limit, err := r.number("limit")
+	if err != nil {
+		return answer{}, err
 	}
-	return plain(struct{}{}), nil
+	if _, err := r.number("limit_per_metric"); err != nil {
+		return answer{}, err
+	}
+	said := a.opts.Metadata(r.form.Get("metric"))
+	names := slices.Sorted(maps.Keys(said))
+	if limit >= 0 {
+		names = names[:min(limit, len(names))]
+	}
+	out := make(map[string][]metadata.Metadata, len(names))
+	for _, name := range names {
+		out[name] = []metadata.Metadata{said[name]}
+	}
+	return plain(out), nil
+}
+
+// number is an optional parameter of metadata; -1 if it is left out.
+func (r *request) number(name string) (int, error) {
+	text := r.form.Get(name)
+	if text == "" {
+		return -1, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, badf("%s must be a number", name)
+	}
+	return n, nil
 }
 
 // stat is one line of the store's statistics.

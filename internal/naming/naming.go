@@ -13,6 +13,7 @@ var (
 		UnderscoreLabelSanitization: true, //nolint:staticcheck // deprecated there, and still what Prometheus does
 		PreserveMultipleUnderscores: true,
 	}
+	units otlptranslator.UnitNamer
 )
 
 // Metric returns a metric's name as it is stored. Names of which the escaping
@@ -20,6 +21,10 @@ var (
 func Metric(name string) (string, error) {
 	return metrics.Build(otlptranslator.Metric{Name: name})
 }
+
+// Unit returns a unit as Prometheus has it: "By" is bytes. Text that is no unit is
+// left with what a name may have.
+func Unit(unit string) string { return units.Build(unit) }
 
 // Label returns a label's name as it is stored. Names of which the escaping
 // leaves nothing are an error.

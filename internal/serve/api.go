@@ -34,6 +34,7 @@ func newAPI(cfg config.Config, samples *store.Store, queries *query.Engine, answ
 		Queryable:    samples,
 		Engine:       engine,
 		Parser:       parser,
+		Metadata:     samples.Metadata,
 		AddOn:        addOn(queries),
 		Missing:      missing(answers),
 		Within:       within(cfg, samples, answers),

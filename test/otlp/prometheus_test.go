@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/metadata"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/storage/remote"
@@ -67,10 +68,11 @@ type theirs struct {
 
 	mu   sync.Mutex // guards what follows
 	held held
+	said map[string]metadata.Metadata // by the family's name
 }
 
 func newTheirs() *theirs {
-	p := &theirs{held: held{}}
+	p := &theirs{held: held{}, said: map[string]metadata.Metadata{}}
 	settings := func() config.Config {
 		c := config.DefaultConfig
 		c.OTLPConfig.TranslationStrategy = otlptranslator.UnderscoreEscapingWithoutSuffixes
@@ -88,9 +90,12 @@ func (p *theirs) AppenderV2(context.Context) storage.AppenderV2 { return &append
 type appender struct{ to *theirs }
 
 // Append implements storage.AppenderV2.
-func (a *appender) Append(_ storage.SeriesRef, lset labels.Labels, _, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, _ storage.AppendV2Options) (storage.SeriesRef, error) {
+func (a *appender) Append(_ storage.SeriesRef, lset labels.Labels, _, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, o storage.AppendV2Options) (storage.SeriesRef, error) {
 	a.to.mu.Lock()
 	defer a.to.mu.Unlock()
+	if o.MetricFamilyName != "target_info" { // which we don't make
+		a.to.said[o.MetricFamilyName] = o.Metadata
+	}
 	switch {
 	case h != nil:
 		a.to.held.native(lset, t, h.ToFloat(nil))

@@ -1,0 +1,103 @@
+package store
+
+import (
+	"maps"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/metadata"
+)
+
+const (
+	// maxDescribed bounds the metrics whose metadata is kept; further ones go
+	// without.
+	maxDescribed = 10_000
+	maxHelp      = 1024 // bytes of each help text
+	maxUnit      = 64   // bytes of each unit
+)
+
+// described is the metadata of metrics, by the name of the family: one for all
+// series of a histogram. It is there for as long as a series of the family is.
+type described struct {
+	mu       sync.RWMutex // guards what follows; taken after Store.mu
+	families map[string]metadata.Metadata
+}
+
+// Describe keeps what a metric's sender says about it, in place of what was said
+// before, if the metric has series. What is too long is cut off.
+func (a *Appender) Describe(family string, m metadata.Metadata) { a.s.describe(family, m) }
+
+func (s *Store) describe(family string, m metadata.Metadata) {
+	m.Help, m.Unit = cut(m.Help, maxHelp), cut(m.Unit, maxUnit)
+	d := &s.described
+	d.mu.RLock()
+	held, known := d.families[family]
+	d.mu.RUnlock()
+	if known && held == m {
+		return
+	}
+	// With the store locked no series goes, whose metadata would stay behind.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.hasFamilyLocked(family, m.Type) {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, known := d.families[family]; !known && len(d.families) >= maxDescribed {
+		return
+	}
+	m.Help, m.Unit = strings.Clone(m.Help), strings.Clone(m.Unit) // parts of the request
+	d.families[strings.Clone(family)] = m
+}
+
+// hasFamilyLocked tells whether there is a series of the family. A classic
+// histogram and a summary always have a count.
+func (s *Store) hasFamilyLocked(family string, kind model.MetricType) bool {
+	if s.names[family] != nil {
+		return true
+	}
+	switch kind {
+	case model.MetricTypeHistogram, model.MetricTypeSummary:
+		return s.names[family+"_count"] != nil
+	}
+	return false
+}
+
+// undescribeLocked is for a metric name whose last series has gone, with the
+// store locked.
+func (s *Store) undescribeLocked(name string) {
+	d := &s.described
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, family := range []string{name, strings.TrimSuffix(name, "_count")} {
+		if m, ok := d.families[family]; ok && !s.hasFamilyLocked(family, m.Type) {
+			delete(d.families, family)
+		}
+	}
+}
+
+func cut(s string, most int) string {
+	if len(s) > most {
+		s = s[:most]
+	}
+	return strings.ToValidUTF8(s, "")
+}
+
+// Metadata returns the type, unit and help of a metric family, or of all there
+// are if its name is empty. The map is the caller's.
+func (s *Store) Metadata(family string) map[string]metadata.Metadata {
+	d := &s.described
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	out := map[string]metadata.Metadata{}
+	if family != "" {
+		if m, ok := d.families[family]; ok {
+			out[family] = m
+		}
+		return out
+	}
+	maps.Copy(out, d.families)
+	return out
+}
