@@ -76,6 +76,11 @@ func TestNothingIsKeptOfAMetricThatIsNot(t *testing.T) {
 		describedAs("", "empty", gaugeOf("n")),
 	)
 	require.Empty(t, h.store.Metadata(""))
+
+	// Nor does one of which nothing is stored speak for the series that are there.
+	h.sendOK(describedAs("", "stored", summaryOf("q", summaryPoint(0, 1, 2, 0.5, 3))))
+	h.send(describedAs("", "too old", summaryOf("q", summaryPoint(-1e6, 1, 2, 0.5, 3))))
+	require.Equal(t, "stored", h.store.Metadata("q")["q"].Help)
 }
 
 // TestAPushOfKnownBytesSaysNothingNew: neither looks at the text.
