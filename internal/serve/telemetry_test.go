@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"maps"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -15,26 +16,29 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/certtest"
 )
 
 // alerts is the only source of the alert rules, whatever they are wrapped in.
 const alerts = "../../deploy/dashboards/alerts.yaml"
 
-// elsewhere are metrics that an expression may name though a running instance
-// without TLS has none of them.
-var elsewhere = map[string]bool{"keda_otel_scaler_tls_certificate_expiry_timestamp_seconds": true}
-
-// scrape returns /metrics of an instance that has been pushed to and asked.
+// scrape returns /metrics of an instance with all that has metrics, which has
+// been pushed to and asked.
 func scrape(t *testing.T) string {
 	t.Helper()
-	i := start(t, "--warm-up=0")
+	files := certtest.Server(t, certtest.New(t, certtest.Authority(t)))
+	files["http"] = []byte(askers)
+	volume := certtest.NewVolume(t, files)
+	i := start(t, append(tlsFlags(t, volume, "otlp-http"), "--warm-up=0", "--http-token-file="+volume.Path("http"))...)
 	ctx, cancel := context.WithTimeout(t.Context(), generous)
 	defer cancel()
 	_, err := pmetricotlp.NewGRPCClient(dialGRPC(t, i.OTLPGRPC)).Export(ctx, push("queue_length", 42))
 	require.NoError(t, err)
 	_, err = pb.NewExternalScalerClient(dialGRPC(t, i.KEDAGRPC)).GetMetrics(ctx, &pb.GetMetricsRequest{ScaledObjectRef: object()})
 	require.NoError(t, err)
-	get(t, i.HTTP, "/api/v1/query?query=1")
+	_, err = send(ctx, http.DefaultClient, http.MethodGet, "http://"+i.HTTP.String()+"/api/v1/query?query=1", nil, "Authorization", "Bearer "+askers)
+	require.NoError(t, err)
 	get(t, i.Telemetry, "/metrics") // whose errors exist after the first
 	_, text := get(t, i.Telemetry, "/metrics")
 	_, err = i.wait(t)
@@ -94,7 +98,7 @@ func requireKnown(t *testing.T, text string, types map[string]string) {
 		i := slices.IndexFunc(vs.LabelMatchers, func(m *labels.Matcher) bool { return m.Name == labels.MetricName })
 		require.GreaterOrEqual(t, i, 0, "%s names no metric", vs)
 		name := vs.LabelMatchers[i].Value
-		if name == "up" || elsewhere[name] {
+		if name == "up" {
 			return nil
 		}
 		if histogram := strings.TrimSuffix(name, "_bucket"); types[histogram] == "histogram" {
