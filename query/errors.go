@@ -65,7 +65,8 @@ var reasonNames = [...]string{"never seen", "ended", "gone", "filtered", "too fe
 func (r Reason) String() string { return reasonNames[r] }
 
 // EmptyError says that a query's result is empty, and why. GoneAt, for the
-// reason Gone, is the moment up to which the missing series were still there.
+// reason Gone, is the moment up to which the missing series were still there,
+// those aside that were at zero.
 type EmptyError struct {
 	Query  string
 	Reason Reason

@@ -210,7 +210,7 @@ func TestWhyEmpty(t *testing.T) {
 // restless is a listener to whom everything is news.
 type restless struct{}
 
-func (restless) Settled(float64) bool { return false }
+func (restless) Settled(float64, bool) bool { return false }
 
 func TestWatchOfAPlan(t *testing.T) {
 	f := newFixture(t)

@@ -13,7 +13,7 @@ import (
 // always finds everything settled.
 type always struct{}
 
-func (always) Settled(float64) bool { return true }
+func (always) Settled(float64, bool) bool { return true }
 
 // TestEvaluationsAreCountedByPath, and those that take time are timed.
 func TestEvaluationsAreCountedByPath(t *testing.T) {

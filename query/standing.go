@@ -35,23 +35,32 @@ type standing struct {
 type answer struct {
 	from, until int64
 	value       float64
+	lostAt      int64 // of the Result, in ms
 	err         error
+}
+
+func (a answer) result() Result {
+	r := Result{Value: a.value}
+	if a.lostAt != 0 {
+		r.LostAt = time.UnixMilli(a.lostAt)
+	}
+	return r
 }
 
 // eval answers with what stands, or evaluates anew. errFallBack says that the
 // engine must.
-func (st *standing) eval(ctx context.Context, at time.Time) (float64, error) {
+func (st *standing) eval(ctx context.Context, at time.Time) answer {
 	ts := at.UnixMilli()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	m := &st.p.e.metrics
 	if st.standsLocked(ts) {
 		m.standing.Inc()
-		return st.last.value, st.last.err
+		return st.last
 	}
 	in, err := st.instantLocked(ctx, ts)
 	if err != nil {
-		return 0, errFallBack
+		return answer{err: errFallBack}
 	}
 	began := time.Now()
 	v, ok, err := st.p.evalInstant(ctx, &in, at)
@@ -61,10 +70,11 @@ func (st *standing) eval(ctx context.Context, at time.Time) (float64, error) {
 		m.directTime.Observe(time.Since(began).Seconds())
 	}
 	v, err = st.p.answer(ctx, v, ok, err)
+	a := answer{from: ts, value: v, lostAt: in.LostAt(), err: err}
 	if err == nil || lasting(err) {
-		st.rememberLocked(&in, answer{from: ts, value: v, err: err})
+		st.rememberLocked(&in, a)
 	}
-	return v, err
+	return a
 }
 
 func (st *standing) standsLocked(ts int64) bool {

@@ -13,9 +13,10 @@ const maxGlance = 128
 
 // Listener judges a plan's value while a push waits for it.
 type Listener interface {
-	// Settled tells whether the value is no news. It must not block, nor call
-	// the plan. Calls may run at the same time.
-	Settled(value float64) bool
+	// Settled tells whether the value is no news; whole says that it has no
+	// Result.LostAt. It must not block, nor call the plan. Calls may run at the same
+	// time.
+	Settled(value float64, whole bool) bool
 }
 
 // Watch tells when a plan's value may be news to a listener.
@@ -102,9 +103,9 @@ func (st *standing) changed() {
 	if len(st.listeners.all) == 0 {
 		return
 	}
-	v, ok := st.glance()
+	a, ok := st.glance()
 	for _, w := range st.listeners.all {
-		if ok && w.l.Settled(v) {
+		if ok && w.l.Settled(a.value, a.lostAt == 0) {
 			continue
 		}
 		select {
@@ -117,28 +118,29 @@ func (st *standing) changed() {
 // glance evaluates if that is quickly done; ok is false if not, or if the result
 // is not a number. It waits for nobody: pushes must not stand still while a poll
 // evaluates something large.
-func (st *standing) glance() (v float64, ok bool) {
+func (st *standing) glance() (a answer, ok bool) {
 	if !st.mu.TryLock() {
-		return 0, false
+		return a, false
 	}
 	defer st.mu.Unlock()
 	if st.kept == nil || st.read > maxGlance {
-		return 0, false
+		return a, false
 	}
 	st.armLocked()
 	in, ok := st.kept.Now()
 	if !ok {
-		return 0, false
+		return a, false
 	}
 	if st.standsLocked(in.At()) {
-		return st.last.value, st.last.err == nil
+		return st.last, st.last.err == nil
 	}
 	st.p.e.metrics.pushed.Inc()
 	v, ok, err := st.p.direct.eval(context.Background(), &in, in.At(), st.p.e.limits())
 	st.read = in.Read()
 	if !ok || err != nil || !finite(v) {
-		return 0, false // why, is for the listeners to find out
+		return a, false // why, is for the listeners to find out
 	}
-	st.rememberLocked(&in, answer{from: in.At(), value: v})
-	return v, true
+	a = answer{from: in.At(), value: v, lostAt: in.LostAt()}
+	st.rememberLocked(&in, a)
+	return a, true
 }

@@ -20,7 +20,7 @@ type judge struct {
 	asked []float64
 }
 
-func (j *judge) Settled(v float64) bool {
+func (j *judge) Settled(v float64, _ bool) bool {
 	j.asked = append(j.asked, v)
 	return v <= j.limit
 }
@@ -236,7 +236,7 @@ func TestWatchNeedsNoRoom(t *testing.T) {
 // counter is a listener to whom nothing is news, but that counts it.
 type counter int
 
-func (c *counter) Settled(float64) bool { *c++; return true }
+func (c *counter) Settled(float64, bool) bool { *c++; return true }
 
 func TestPushAllocatesNothingForItsListeners(t *testing.T) {
 	for _, text := range []string{`sum(x)`, `avg(x)`, `max(x)`, `sum(rate(x[1m]))`, `sum(avg_over_time(x[1m]) and x)`} {
@@ -266,7 +266,7 @@ func TestPushAllocatesNothingForItsListeners(t *testing.T) {
 // content is a listener to whom nothing is news.
 type content struct{}
 
-func (content) Settled(float64) bool { return true }
+func (content) Settled(float64, bool) bool { return true }
 
 // BenchmarkGlance is what a push pays for a plan with a stream, when nothing
 // changes: by how many series the plan has, and in turns over so many plans that

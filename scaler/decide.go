@@ -23,12 +23,14 @@ const (
 	causeIdle      cause = "gone_idle"   // the series went silent when there was no load: 0
 	causeOnMissing cause = "on_missing"  // the trigger or the default says what to answer
 	causeGone      cause = "held_gone"   // the series went silent under load: hold
+	causePartial   cause = "part_gone"   // some of the series did: the value from before
 	causeWarming   cause = "held_warm"   // the process has just started: hold
 	causeTooFew    cause = "held_few"    // the functions need more samples: hold
 	causeFailed    cause = "held_failed" // no finite number, or no evaluation: hold
 )
 
-// answer is what to tell KEDA: a value and whether it is active, or an error.
+// answer is what to tell KEDA: a value and whether it is active, or an error. With
+// an error too it may be active, if that is sure already while the value isn't.
 type answer struct {
 	value  float64 // before clamping
 	active bool
@@ -48,18 +50,22 @@ type situation struct {
 	plan    *query.Plan // only its text is looked at
 	at      time.Time   // of the evaluation
 	value   float64
-	err     error // of the evaluation
-	warming bool  // the process has started less than the warm-up ago
+	lostAt  time.Time // see query.Result
+	err     error     // of the evaluation
+	warming bool      // the process has started less than the warm-up ago
 	memory  memory
-	// before returns the query's value just before its series fell silent, if
-	// that can still be told.
-	before func(*query.EmptyError) (float64, bool)
+	// before returns the query's value just before series fell silent, if that can
+	// still be told.
+	before func(time.Time) (float64, bool)
 }
 
 // decide answers for a trigger. Where data is missing and the trigger does not
 // say what that means:
 //
-//   - the process is warming up: hold; the senders may not have come back yet
+//   - the process is warming up: hold; the senders may not have come back yet. If
+//     those that have make it active, it is
+//   - some series fell silent under load, the others don't make up for it: the
+//     value from before, as long as the silent ones are remembered
 //   - a comparison in the query lets nothing through: 0
 //   - no series, and the last decision (if any) was inactive: 0; nothing has started
 //   - no series, and the last decision was active: hold
@@ -71,7 +77,7 @@ func decide(s situation) answer {
 	var empty *query.EmptyError
 	switch {
 	case s.err == nil:
-		return answer{value: s.value, active: s.trigger.active(s.value), cause: causeValue}
+		return s.valued()
 	case !errors.As(s.err, &empty):
 		return answer{cause: causeFailed, err: s.err}
 	}
@@ -98,6 +104,28 @@ func decide(s situation) answer {
 	}
 }
 
+// valued answers where there is a value, of which a part may be missing. A value
+// from before is better than an error: the others may have taken over the load
+// and need more replicas, and a fallback has no reason to begin.
+func (s situation) valued() answer {
+	a := answer{value: s.value, active: s.trigger.active(s.value), cause: causeValue}
+	if p := s.trigger.missing.Policy; p == Zero || p == Value {
+		return a
+	}
+	if s.warming {
+		why := held(causeWarming, fmt.Errorf("%s is %v of the senders that have pushed since the scaler started; it waits for the others to come back", s.plan, s.value))
+		why.active = a.active
+		return why
+	}
+	if s.lostAt.IsZero() {
+		return a
+	}
+	if v, ok := s.before(s.lostAt); ok && v > s.value {
+		return answer{value: v, active: s.trigger.active(v), cause: causePartial}
+	}
+	return a
+}
+
 // byPolicy applies onMissing. A result that a comparison has emptied is not
 // missing: the data is there, and says 0.
 func (s situation) byPolicy(empty *query.EmptyError) (answer, bool) {
@@ -118,7 +146,7 @@ func (s situation) byPolicy(empty *query.EmptyError) (answer, bool) {
 }
 
 func (s situation) gone(empty *query.EmptyError) answer {
-	v, ok := s.before(empty)
+	v, ok := s.before(empty.GoneAt)
 	switch {
 	case ok && s.trigger.active(v):
 		return held(causeGone, fmt.Errorf("%w; the value was %v then. It goes on when they push again; onMissing: zero would make it 0", empty, v))
@@ -135,10 +163,10 @@ func held(c cause, why error) answer {
 	return answer{cause: c, err: fmt.Errorf("%w: %w", ErrHeld, why)}
 }
 
-// after returns what to remember of an answer. One that holds changes nothing,
-// nor does one that onMissing put in the data's place.
+// after returns what to remember of an answer. One that holds changes nothing, if
+// it is not active all the same; nor does one that onMissing put in the data's place.
 func (m memory) after(a answer) memory {
-	if a.err != nil || a.cause == causeOnMissing {
+	if a.err != nil && !a.active || a.cause == causeOnMissing {
 		return m
 	}
 	return memory{known: true, active: a.active}

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
 // TestEveryBranchOfTheDecision is the table of what is said when; activation 2.
@@ -16,11 +18,15 @@ func TestEveryBranchOfTheDecision(t *testing.T) {
 		return fmt.Errorf("wrapped: %w", &query.EmptyError{Query: "sum(x)", Reason: r})
 	}
 	was := func(active bool) memory { return memory{known: true, active: active} }
-	before := func(v float64) func(*query.EmptyError) (float64, bool) {
-		return func(*query.EmptyError) (float64, bool) { return v, true }
+	before := func(v float64) func(time.Time) (float64, bool) {
+		return func(time.Time) (float64, bool) { return v, true }
 	}
-	cannotTell := func(*query.EmptyError) (float64, bool) { return 99, false }
+	cannotTell := func(time.Time) (float64, bool) { return 99, false }
 	boom := errors.New("boom")
+	engine, err := query.New(query.Options{Store: store.New(store.Options{})})
+	require.NoError(t, err)
+	plan, err := engine.Compile("sum(x)", query.LastOne)
+	require.NoError(t, err)
 
 	for _, tc := range []struct {
 		name    string
@@ -29,7 +35,8 @@ func TestEveryBranchOfTheDecision(t *testing.T) {
 		missing Missing
 		warming bool
 		memory  memory
-		before  func(*query.EmptyError) (float64, bool)
+		before  func(time.Time) (float64, bool)
+		lost    bool
 
 		want   float64
 		active bool
@@ -39,7 +46,16 @@ func TestEveryBranchOfTheDecision(t *testing.T) {
 		{name: "a value above the activation target", value: 3, want: 3, active: true, cause: causeValue},
 		{name: "a value at the activation target", value: 2, want: 2, cause: causeValue},
 		{name: "a negative value", value: -1, want: -1, cause: causeValue},
-		{name: "a value while warming up", value: 3, warming: true, want: 3, active: true, cause: causeValue},
+		{name: "a value while warming up", value: 2, warming: true, memory: was(false), cause: causeWarming, held: true},
+		{name: "an active value while warming up", value: 3, warming: true, active: true, cause: causeWarming, held: true},
+		{name: "a value while warming up, and missing data is nothing", value: 3, warming: true, missing: Missing{Policy: Zero}, want: 3, active: true, cause: causeValue},
+		{name: "part is gone, and was more", value: 2, lost: true, before: before(5), want: 5, active: true, cause: causePartial},
+		{name: "part is gone, and the rest has taken over", value: 6, lost: true, before: before(5), want: 6, active: true, cause: causeValue},
+		{name: "part is gone, can't tell", value: 2, lost: true, before: cannotTell, want: 2, cause: causeValue},
+		{name: "nothing is gone", value: 2, before: before(5), want: 2, cause: causeValue},
+		{name: "onMissing: zero, part is gone", value: 2, lost: true, before: before(5), missing: Missing{Policy: Zero}, want: 2, cause: causeValue},
+		{name: "onMissing: value, part is gone", value: 2, lost: true, before: before(5), missing: Missing{Value, 9}, want: 2, cause: causeValue},
+		{name: "onMissing: error, part is gone", value: 2, lost: true, before: before(5), missing: Missing{Policy: Error}, want: 5, active: true, cause: causePartial},
 		{name: "no finite number", err: fmt.Errorf("x: %w", query.ErrNotOneNumber), cause: causeFailed},
 		{name: "no evaluation", err: boom, missing: Missing{Policy: Zero}, cause: causeFailed},
 
@@ -72,7 +88,12 @@ func TestEveryBranchOfTheDecision(t *testing.T) {
 		{name: "onMissing: value, not active", err: empty(query.NeverSeen), missing: Missing{Value, 1}, want: 1, cause: causeOnMissing},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			var lostAt time.Time
+			if tc.lost {
+				lostAt = time.UnixMilli(1)
+			}
 			a := decide(situation{
+				plan: plan, lostAt: lostAt,
 				trigger: &trigger{activation: 2, missing: tc.missing},
 				value:   tc.value, err: tc.err, warming: tc.warming, memory: tc.memory, before: tc.before,
 			})
@@ -85,7 +106,10 @@ func TestEveryBranchOfTheDecision(t *testing.T) {
 			if tc.held {
 				require.ErrorIs(t, a.err, ErrHeld)
 				require.ErrorContains(t, a.err, "sum(x)")
-				require.Equal(t, tc.memory, tc.memory.after(a), "holding changes nothing")
+				require.Equal(t, tc.active, a.active)
+				if !tc.active {
+					require.Equal(t, tc.memory, tc.memory.after(a), "holding changes nothing")
+				}
 				return
 			}
 			require.NoError(t, a.err)

@@ -79,7 +79,9 @@ type followed struct {
 }
 
 // Settled implements query.Listener.
-func (f *followed) Settled(v float64) bool { return math.Float64frombits(f.value.Load()) == v }
+func (f *followed) Settled(v float64, whole bool) bool {
+	return whole && math.Float64frombits(f.value.Load()) == v
+}
 
 // follow arms what is watched, and watches what is new.
 func (f *follower) follow(ctx context.Context, states []*state) error {

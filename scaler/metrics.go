@@ -16,7 +16,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	answers := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_answers_total",
-		Help: "Decisions about a trigger, by why they came out as they did; held_* are errors that make KEDA hold. " +
+		Help: "Decisions about a trigger, by why they came out as they did; held_* are errors that make KEDA hold, part_gone is a value from before. " +
 			"What a push finds unchanged on an open stream does not count.",
 	}, []string{"cause"})
 	transitions := f.NewCounterVec(prometheus.CounterOpts{
@@ -37,7 +37,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	for _, c := range []cause{
 		causeValue, causeFiltered, causeNeverSeen, causeEnded, causeIdle, causeOnMissing,
-		causeGone, causeWarming, causeTooFew, causeFailed,
+		causeGone, causePartial, causeWarming, causeTooFew, causeFailed,
 	} {
 		m.answers[c] = answers.WithLabelValues(string(c))
 	}

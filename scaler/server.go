@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -133,7 +134,7 @@ func (s *Server) IsActive(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.IsA
 		return nil, err
 	}
 	a := s.ask(ctx, q)
-	if a.err != nil {
+	if a.err != nil && !a.active {
 		return nil, q.status(a.err)
 	}
 	return &pb.IsActiveResponse{Result: a.active}, nil
@@ -221,18 +222,16 @@ func (s *Server) ask(ctx context.Context, q *question) answer {
 
 // situation evaluates the query.
 func (s *Server) situation(ctx context.Context, q *question, now time.Time) situation {
-	v, err := q.plan.Eval(ctx, now)
+	r, err := q.plan.Read(ctx, now)
 	return situation{
 		trigger: q.trigger,
 		plan:    q.plan,
 		at:      now,
-		value:   v,
+		value:   r.Value,
+		lostAt:  r.LostAt,
 		err:     err,
 		warming: now.Sub(s.started) < s.opts.WarmUp,
-		before: func(e *query.EmptyError) (float64, bool) {
-			v, err := q.plan.Eval(ctx, e.GoneAt)
-			return v, err == nil
-		},
+		before:  func(loss time.Time) (float64, bool) { return q.plan.Before(ctx, loss) },
 	}
 }
 
@@ -245,8 +244,7 @@ func (s *Server) Missing(ctx context.Context, scope query.Scope, text string) er
 	if err != nil {
 		return err
 	}
-	q := &question{trigger: &trigger{missing: s.opts.Missing}, plan: plan}
-	situation := s.situation(ctx, q, s.opts.Now())
+	situation := s.unremembered(ctx, plan)
 	if situation.err == nil {
 		return fmt.Errorf("%w: the result was empty, and is %v a moment later", ErrHeld, situation.value)
 	}
@@ -258,6 +256,31 @@ func (s *Server) logNew(q *question) {
 	if len(q.trigger.unknown) > 0 {
 		s.opts.Logger.Warn("trigger has metadata that nothing reads", "scaledobject", q.object, "keys", q.trigger.unknown)
 	}
+}
+
+// AtLeast tells what a query's result must not be read below now, by the same
+// rules, since series that it is made of may be missing; -Inf if it may be read as
+// it is. The error wraps ErrHeld if it must not be read at all.
+func (s *Server) AtLeast(ctx context.Context, scope query.Scope, text string) (float64, error) {
+	plan, err := s.opts.Queries.CompileWithin(scope, text, query.LastOne)
+	if err != nil {
+		return math.Inf(-1), nil //nolint:nilerr // what has no plan is what the engine says
+	}
+	a := decide(s.unremembered(ctx, plan))
+	switch {
+	case errors.Is(a.err, ErrHeld):
+		return 0, a.err
+	case a.cause == causePartial:
+		return a.value, nil
+	default:
+		return math.Inf(-1), nil
+	}
+}
+
+// unremembered is of a trigger with nothing but a query.
+func (s *Server) unremembered(ctx context.Context, plan *query.Plan) situation {
+	q := &question{trigger: &trigger{missing: s.opts.Missing}, plan: plan}
+	return s.situation(ctx, q, s.opts.Now())
 }
 
 func (s *Server) logChange(q *question, was, is cause, a answer) {

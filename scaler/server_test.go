@@ -262,9 +262,17 @@ func TestWarmUpHoldsUntilDataOrItsEnd(t *testing.T) {
 	r.wait(29 * time.Second)
 	r.requireHeld(with(kserve, "metricQuery", "other"), "has just started")
 	r.push("a", 1)
-	r.require(kserve, 1, true)
+	_, err := r.client.GetMetrics(t.Context(), &pb.GetMetricsRequest{ScaledObjectRef: ref(kserve)})
+	require.Equal(t, codes.Unavailable, status.Code(err), "others may have more")
+	require.ErrorContains(t, err, "is 1 of the senders that have pushed since the scaler started")
+	active, err := r.client.IsActive(t.Context(), ref(kserve))
+	require.NoError(t, err)
+	require.True(t, active.GetResult(), "whatever the others have")
+	r.requireHeld(with(kserve, "activationTargetValue", "1"), "is 1 of the senders")
+	r.require(with(kserve, "onMissing", "zero"), 1, true)
 	r.wait(time.Second)
 	r.require(with(kserve, "metricQuery", "other"), 0, false)
+	r.require(kserve, 1, true)
 }
 
 // TestBusyPodsThatVanishAreHeld is the promise of the whole thing: a model

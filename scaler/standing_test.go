@@ -30,8 +30,8 @@ func TestSettledMeansThatNothingWouldChange(t *testing.T) {
 	}
 	settled := func(busy, idle bool) {
 		t.Helper()
-		require.Equal(t, busy, s.Settled(5))
-		require.Equal(t, idle, s.Settled(0))
+		require.Equal(t, busy, s.Settled(5, true))
+		require.Equal(t, idle, s.Settled(0, true))
 	}
 	settled(false, false)
 	decide(1, nil)

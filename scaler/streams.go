@@ -62,13 +62,16 @@ type shown struct {
 // Settled implements query.Listener. That the stream has nothing to send is not
 // enough: what is remembered of the trigger must be the same, too. A poll may
 // have decided otherwise in between, or have held.
-func (s *shown) Settled(v float64) bool {
+func (s *shown) Settled(v float64, whole bool) bool {
 	active := above(v, s.activation)
+	if !whole && !active {
+		return false // what is missing may have kept it active
+	}
 	return s.last.is(active) && s.decided.is(active)
 }
 
 func (s *Server) activity(ctx context.Context, q *question) bool {
-	if a := s.ask(ctx, q); a.err == nil {
+	if a := s.ask(ctx, q); a.err == nil || a.active {
 		return a.active
 	}
 	return q.state.lastActive()

@@ -27,6 +27,7 @@ type Instant struct {
 	series             []*Series
 	at, mint, lookback int64
 	until              int64
+	lostAt             int64
 	read               int
 }
 
@@ -61,6 +62,11 @@ func (in *Instant) Has(i int, name string) bool { return in.x.value(in.series[i]
 // the series it was asked about, if nothing changes until then.
 func (in *Instant) Until() int64 { return in.until }
 
+// LostAt returns when the first was seen last, in ms, of those of the series asked
+// about that fell silent with another value than zero, and without saying that
+// they ended; 0 if there are none.
+func (in *Instant) LostAt() int64 { return in.lostAt }
+
 // Read returns how many samples were looked at so far.
 func (in *Instant) Read() int { return in.read }
 
@@ -76,7 +82,8 @@ func (in *Instant) Last(i int) (v float64, ok bool, err error) {
 	}
 	last := ser.ring.last()
 	over := int64(math.MaxInt64)
-	if last.t > in.at {
+	newest := last.t <= in.at
+	if !newest {
 		// What is newer than the moment has no say yet, and nothing that follows
 		// from silence afterwards.
 		j := ser.ring.search(in.at + 1)
@@ -90,6 +97,9 @@ func (in *Instant) Last(i int) (v float64, ok bool, err error) {
 	}
 	expires := min(over, last.t+in.lookback)
 	if last.stale() || expires <= in.at || last.t < in.mint {
+		if newest && !last.stale() {
+			in.lostAt = lost(in.lostAt, last)
+		}
 		return 0, false, nil
 	}
 	if last.hist != nil {
@@ -105,6 +115,12 @@ func (in *Instant) Range(i int, window int64, dst []Point) ([]Point, error) {
 	ser := in.series[i]
 	ser.mu.Lock()
 	defer ser.mu.Unlock()
+	if n := ser.ring.len(); n > 0 {
+		last := ser.ring.last()
+		if last.t <= in.at && !last.stale() && min(ser.overAtLocked(in.lookback), last.t+in.lookback) <= in.at {
+			in.lostAt = lost(in.lostAt, last)
+		}
+	}
 	for j := ser.ring.search(max(in.at-window+1, in.mint)); j < ser.ring.len(); j++ {
 		s := ser.ring.at(j)
 		in.read++

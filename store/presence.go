@@ -15,6 +15,9 @@ type Presence struct {
 	// GoneAt is when the newest sample among the gone series was taken, in ms;
 	// 0 if none is gone.
 	GoneAt int64
+	// LostAt is when the first of the gone series that were not at zero was seen
+	// last, in ms; 0 if there is none. All of them were there then.
+	LostAt int64
 }
 
 // Presence tells how the series that match ms stand now.
@@ -45,6 +48,7 @@ func (p *Presence) count(ser *Series, now, lookback int64) (state State, ok bool
 	case Gone:
 		p.Gone++
 		p.GoneAt = max(p.GoneAt, ser.ring.last().t)
+		p.LostAt = lost(p.LostAt, ser.ring.last())
 	default:
 		p.Live++
 	}
@@ -61,5 +65,18 @@ func (s *Series) stateLocked(now, lookback int64) State {
 		return Gone
 	default:
 		return Live
+	}
+}
+
+// lost adds to the moment of a loss a series that fell silent with its last
+// sample. One at zero takes no load away.
+func lost(at int64, last sample) int64 {
+	switch {
+	case last.hist == nil && last.v == 0:
+		return at
+	case at == 0:
+		return last.t
+	default:
+		return min(at, last.t)
 	}
 }

@@ -172,16 +172,21 @@ func TestPresenceTellsEndedFromGone(t *testing.T) {
 		for _, pod := range []string{"stays", "ends", "dies"} {
 			push(t, s, series("m", "pod", pod), float64(5*i), 1)
 		}
+		push(t, s, series("m", "pod", "dies idle"), float64(5*i), 0)
 	}
-	require.Equal(t, Presence{Live: 3}, presence())
+	require.Equal(t, Presence{Live: 4}, presence())
+	c.at(12)
+	push(t, s, series("m", "pod", "dies idle"), 12, 0)
+	push(t, s, series("m", "pod", "dies later"), 12, 1)
 	c.at(15)
 	a := s.Appender()
 	_, err := a.End(series("m", "pod", "ends"), ms(15))
 	require.NoError(t, err)
 	a.Commit()
 	push(t, s, series("m", "pod", "stays"), 15, 1)
-	c.at(25)
-	require.Equal(t, Presence{Live: 1, Ended: 1, Gone: 1, GoneAt: ms(10)}, presence())
+	push(t, s, series("m", "pod", "dies later"), 15, 1)
+	c.at(28)
+	require.Equal(t, Presence{Live: 1, Ended: 1, Gone: 3, GoneAt: ms(15), LostAt: ms(10)}, presence(), "the first that was lost, with load")
 }
 
 func TestMetricsCountEveryOutcomeUnderAName(t *testing.T) {

@@ -29,6 +29,10 @@ type Options struct {
 	// read as zero, as KEDA does; nil if it may (never asked if nil). namespace is
 	// empty if the request sees everything.
 	Missing func(ctx context.Context, namespace, query string) error
+	// AtLeast tells what the only element of a result under /keda must not be read
+	// below, because part of what it is made of is missing; an error if it must not
+	// be read at all (never asked if nil).
+	AtLeast func(ctx context.Context, namespace, query string) (float64, error)
 	// Within returns what a request under /keda may see, by the namespace that it
 	// must name; if nil, it sees everything and names none.
 	Within func(namespace string) storage.Queryable

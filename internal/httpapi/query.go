@@ -30,10 +30,24 @@ func (a *API) query(r *request) (answer, error) {
 	result, err := a.run(r, text, func(opts promql.QueryOpts) (promql.Query, error) {
 		return a.opts.Engine.NewInstantQuery(r.ctx, r.queryable, opts, text, at)
 	})
-	if err == nil && result.empty && r.sum && at.Equal(now) && a.opts.Missing != nil {
-		err = a.opts.Missing(r.ctx, r.namespace, text)
+	if err == nil && r.sum && at.Equal(now) {
+		err = a.decide(r, text, result.vector)
 	}
 	return result, err
+}
+
+// decide sees to it that KEDA reads no less than what it would be told of a
+// trigger with that query; vector is nil if the result is something else.
+func (a *API) decide(r *request, text string, vector promql.Vector) error {
+	switch {
+	case vector != nil && len(vector) == 0 && a.opts.Missing != nil:
+		return a.opts.Missing(r.ctx, r.namespace, text)
+	case len(vector) == 1 && vector[0].H == nil && a.opts.AtLeast != nil:
+		least, err := a.opts.AtLeast(r.ctx, r.namespace, text)
+		vector[0].F = max(vector[0].F, least)
+		return err
+	}
+	return nil
 }
 
 // sumOf puts a sum around a bare selector, which yields one element per pod:
@@ -108,8 +122,7 @@ func (a *API) run(r *request, text string, build func(promql.QueryOpts) (promql.
 		return result, res.Err
 	}
 	result.warnings = res.Warnings
-	vector, ok := res.Value.(promql.Vector)
-	result.empty = ok && len(vector) == 0
+	result.vector, _ = res.Value.(promql.Vector) // not nil without elements, too
 	value, cut := truncate(res.Value, limit)
 	if cut {
 		result.warnings.Add(errTruncated)

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -205,6 +206,41 @@ func TestAnEmptyResultThatHidesLoadIsAnError(t *testing.T) {
 	everywhere := newFixture(t, missing, func(o *Options) { o.SumSelectors = true })
 	why = errors.New("so it did here")
 	require.Equal(t, http.StatusUnprocessableEntity, everywhere.do(get(t.Context(), "/api/v1/query?query=gone")).Code)
+}
+
+// TestAResultOfWhichPartIsMissingIsRaised under /keda, if it is one element.
+func TestAResultOfWhichPartIsMissingIsRaised(t *testing.T) {
+	var asked []string
+	least, why := 40.0, error(nil)
+	f := newFixture(t, func(o *Options) {
+		o.AtLeast = func(_ context.Context, _, query string) (float64, error) {
+			asked = append(asked, query)
+			return least, why
+		}
+	})
+	f.load(t, pods)
+	for _, path := range []string{
+		"/api/v1/query?query=sum(running)",
+		"/keda/api/v1/query?query=running&time=1600000000", // history is no decision
+		"/keda/api/v1/query?query=gone",
+		"/keda/api/v1/query?query=running%2b0", // of several elements KEDA reads none
+		"/keda/api/v1/query?query=1",
+		"/keda/api/v1/query_range?query=sum(running)&start=1700000000&end=1700000000&step=1",
+	} {
+		w := f.do(get(t.Context(), path))
+		require.Equal(t, http.StatusOK, w.Code, path)
+		require.NotContains(t, w.Body.String(), `"40"`)
+	}
+	require.Empty(t, asked)
+	const path = "/keda/api/v1/query?query=running"
+	require.Contains(t, f.do(get(t.Context(), path)).Body.String(), `,"40"]}]`)
+	require.Equal(t, []string{"sum(running)"}, asked)
+	least = math.Inf(-1)
+	require.Contains(t, f.do(get(t.Context(), path)).Body.String(), `,"33"]}]`)
+	why = errors.New("the senders have not come back yet")
+	w := f.do(get(t.Context(), path))
+	require.Equal(t, http.StatusUnprocessableEntity, w.Code)
+	require.JSONEq(t, `{"status":"error","errorType":"execution","error":"the senders have not come back yet"}`, w.Body.String())
 }
 
 // TestStalenessIsTheStores: a pod that died is out of the sum when it is out for

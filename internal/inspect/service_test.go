@@ -49,6 +49,14 @@ func TestVerdicts(t *testing.T) {
 			verdict: "inactive: 0 is not above the activation target 0; the series fell silent, and there was no load then"},
 		{name: "gone under load", md: kserve, data: func(r *rig) { busy(r); r.wait(time.Minute) }, cause: "held_gone",
 			verdict: "holding: the query: 2 series stopped coming without saying that they ended, the last at 2023-11-14T22:13:30Z; the value was 9 then."},
+		{name: "partly gone", md: kserve, data: func(r *rig) {
+			busy(r)
+			for range 6 {
+				r.wait(5 * time.Second)
+				r.push("a", 1)
+			}
+		}, cause: "part_gone",
+			verdict: "active: 9 of target 4 a replica -> 3 replicas; the value from before some series fell silent under load"},
 		{name: "warming", warmUp: time.Hour, md: kserve, data: func(*rig) {}, cause: "held_warm",
 			verdict: "holding: the query: no series matches; the scaler has just started and waits for the senders to come back"},
 		{name: "too few", md: with(kserve, "metricQuery", `sum(rate(vllm:num_requests_running[1m]))`), data: func(r *rig) { r.push("a", 1) }, cause: "held_few",
@@ -88,13 +96,13 @@ func TestWhatIsTold(t *testing.T) {
 	}
 	r.poll("model", with(kserve, "metricQuery", `vllm:num_requests_running{deployment="huggingface-fbopt-predictor"}`, "clampMax", "7", "zzz", "1"))
 	r.wait(15 * time.Second)
-	r.push("b", 6)
+	r.push("b", 16) // makes up for what is lost
 	o := r.get("model")
 	require.Equal(t, "default", o.GetNamespace())
 	require.Equal(t, r.ms.Load(), o.GetAt().AsTime().UnixMilli())
 	tr := o.GetTriggers()[0]
 	require.Equal(t, `sum(vllm:num_requests_running{deployment="huggingface-fbopt-predictor"})`, tr.GetEvaluated())
-	require.InDelta(t, 6, tr.GetNow().GetValue(), 0)
+	require.InDelta(t, 16, tr.GetNow().GetValue(), 0)
 	require.InDelta(t, 9, tr.GetTold().GetValue(), 0)
 	require.InDelta(t, 7, tr.GetTold().GetReported(), 0)
 	require.EqualValues(t, 2, tr.GetTold().GetDesiredReplicas())
@@ -113,7 +121,7 @@ func TestWhatIsTold(t *testing.T) {
 	require.Equal(t, 20*time.Second, gone.GetAge().AsDuration())
 	require.InDelta(t, 5, gone.GetValue(), 0)
 	require.Equal(t, inspectv1.SeriesState_SERIES_STATE_LIVE, live.GetState())
-	require.InDelta(t, 6, live.GetValue(), 0)
+	require.InDelta(t, 16, live.GetValue(), 0)
 	require.Zero(t, live.GetAge().AsDuration())
 
 	asked := map[string]int32{}

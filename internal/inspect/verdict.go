@@ -13,6 +13,7 @@ var verdicts = map[string]string{
 	"filtered":   "a comparison in the query lets no series through",
 	"never_seen": "nothing has ever matched",
 	"ended":      "the senders said that all series ended",
+	"part_gone":  "the value from before some series fell silent under load, for as long as they are remembered",
 	"gone_idle":  "the series fell silent, and there was no load then",
 	"on_missing": "there is no data, and onMissing says what that means",
 }

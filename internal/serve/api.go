@@ -37,6 +37,7 @@ func newAPI(cfg config.Config, samples *store.Store, queries *query.Engine, answ
 		Metadata:     samples.Metadata,
 		AddOn:        addOn(queries),
 		Missing:      missing(answers),
+		AtLeast:      atLeast(answers),
 		Within:       within(cfg, samples, answers),
 		Timeout:      cfg.QueryTimeout,
 		Concurrency:  cfg.QueryMaxConcurrency,
@@ -66,12 +67,22 @@ func newAPI(cfg config.Config, samples *store.Store, queries *query.Engine, answ
 
 func missing(answers *scaler.Server) func(context.Context, string, string) error {
 	return func(ctx context.Context, namespace, text string) error {
-		var scope query.Scope
-		if namespace != "" {
-			scope = answers.Scope(namespace)
-		}
-		return answers.Missing(ctx, scope, text)
+		return answers.Missing(ctx, scope(answers, namespace), text)
 	}
+}
+
+func atLeast(answers *scaler.Server) func(context.Context, string, string) (float64, error) {
+	return func(ctx context.Context, namespace, text string) (float64, error) {
+		return answers.AtLeast(ctx, scope(answers, namespace), text)
+	}
+}
+
+// scope is of a request that names a namespace, or none if it sees everything.
+func scope(answers *scaler.Server, namespace string) query.Scope {
+	if namespace == "" {
+		return query.Scope{}
+	}
+	return answers.Scope(namespace)
 }
 
 // within is nil if everybody sees everything.

@@ -50,15 +50,17 @@ func TestTerminate(t *testing.T) {
 }
 
 // TestWarmUp asks a process that has just started, before the first sender has
-// found it and after.
+// found it and after: there may be others, but what has come is active already.
 func TestWarmUp(t *testing.T) {
 	t.Parallel()
 	const namespace = "warm-up"
 	s := startScaler(t, "--warm-up=1h")
 	consumer := s.consume(t, namespace, wrapped(running, namespace), "4")
 	require.Error(t, consumer.held(t, follows))
+	activity := s.watch(t, namespace, wrapped(running, namespace), "4")
 	s.pusher(t, namespace).push(t, 3)
-	consumer.becomes(t, follows, reading{3, true}, 0, busyOrHeld)
+	activity.becomes(t, true)
+	require.ErrorContains(t, consumer.held(t, follows), "waits for the others to come back")
 }
 
 // TestBadMetadata is refused where KEDA asks first, by the name of the key, and

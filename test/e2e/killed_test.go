@@ -1,11 +1,15 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/test/e2e/poll"
 )
 
 // leaves bounds how long a killed sidecar's series stays in the sum: three
@@ -25,15 +29,32 @@ func TestCollectorsKilled(t *testing.T) {
 	activity := s.watch(t, namespace, wrapped(running, namespace), "4")
 	activity.becomes(t, true)
 
-	t.Run("one of three leaves the sum within three missed pushes", func(t *testing.T) {
+	t.Run("one of three leaves the sum within three missed pushes, and KEDA reads what it was", func(t *testing.T) {
+		sum := fmt.Sprintf("query?query=sum(%s{namespace=%q})", running, namespace)
 		killed := time.Now()
 		pods[2].Kill(t)
-		consumer.becomes(t, leaves, reading{5, true}, 0, oneOf(9, 5))
+		poll.Until(t, leaves, func(ctx context.Context) error {
+			got, err := consumer.read(ctx)
+			if bad := only(9)(got, err); bad != nil && ctx.Err() == nil {
+				t.Fatal(bad)
+			}
+			if _, now := fetch(t, s.http, sum); !strings.Contains(fmt.Sprint(now), " 5]") {
+				return fmt.Errorf("the sum is %v", now)
+			}
+			return nil
+		})
 		gone := time.Since(killed)
 		t.Logf("out of the sum %s after the SIGKILL", gone.Round(100*time.Millisecond))
 		require.Greater(t, gone, 8*time.Second, "a pause of a few seconds took a live pod's load away")
+		consumer.becomes(t, follows, reading{9, true}, 0, only(9))
 	})
-	t.Run("the last of them is an error and never zero", func(t *testing.T) {
+	t.Run("the others take over more than it had", func(t *testing.T) {
+		setRunning(pods[:2], 6, 7)
+		consumer.becomes(t, appears, reading{13, true}, 0, noLess(9))
+		setRunning(pods[:2], 2, 3)
+		consumer.becomes(t, appears, reading{9, true}, 0, noLess(9))
+	})
+	t.Run("the last of them is an error and never less", func(t *testing.T) {
 		killed := time.Now()
 		pods[0].Kill(t)
 		pods[1].Kill(t)
@@ -44,13 +65,13 @@ func TestCollectorsKilled(t *testing.T) {
 		for _, p := range pods {
 			p.startSidecar(t)
 		}
-		consumer.becomes(t, appears, reading{9, true}, 0, busyOrHeld)
+		consumer.becomes(t, appears, reading{9, true}, 0, noLess(9))
 	})
 	require.Equal(t, []bool{true}, activity.seen(), "missing data is no transition")
 }
 
 // TestScalerKilled restarts the product under load: a store that begins empty
-// must not read as idle pods.
+// must not read as idle pods, nor the first pod that is back as all of them.
 func TestScalerKilled(t *testing.T) {
 	t.Parallel()
 	const namespace = "scaler-killed"
@@ -62,7 +83,7 @@ func TestScalerKilled(t *testing.T) {
 	s.knowsRhythm(t, namespace, len(pods))
 	s.Kill(t)
 	next := s.again(t)
-	consumer.becomes(t, appears, reading{5, true}, 0, busyOrHeld)
+	consumer.becomes(t, appears, reading{5, true}, 0, noLess(5))
 
 	told := time.Now()
 	require.Zero(t, next.Terminate(t))
@@ -77,17 +98,22 @@ func (a addresses) knowsRhythm(t *testing.T, namespace string, pods int) {
 	a.consume(t, namespace, query, "1").becomes(t, follows, reading{float64(pods), true}, 0)
 }
 
-// oneOf allows these values, active, and no error.
-func oneOf(values ...float64) func(reading, error) error {
+// only allows one value, active, and no error.
+func only(value float64) func(reading, error) error {
 	return func(got reading, err error) error {
-		if err != nil {
-			return err
+		if err == nil && got != (reading{value, true}) {
+			return fmt.Errorf("reading %+v is not %v", got, value)
 		}
-		for _, v := range values {
-			if got == (reading{v, true}) {
-				return nil
-			}
+		return err
+	}
+}
+
+// noLess allows values from one on, and errors.
+func noLess(value float64) func(reading, error) error {
+	return func(got reading, err error) error {
+		if err == nil && (got.value < value || !got.active) {
+			return fmt.Errorf("reading %+v is less than %v", got, value)
 		}
-		return fmt.Errorf("reading %+v is none of %v", got, values)
+		return nil
 	}
 }
