@@ -3,13 +3,14 @@
 GO            ?= go
 FUZZTIME      ?= 20s
 BENCH         ?= .
+BINARY        ?= bin/keda-otel-scaler
 LINT_VERSION  := v2.15.0
 LINT          := $(CURDIR)/.cache/bin/golangci-lint-$(LINT_VERSION)/golangci-lint
 MODULES       := $(patsubst %/go.mod,%,$(wildcard go.mod demo/go.mod proto/generate/go.mod test/*/go.mod))
 MODULES       := $(patsubst go.mod,.,$(MODULES))
 
 .DEFAULT_GOAL := build
-.PHONY: demo test lint build generate promql otlp admission e2e bench bench-servers fuzz fmt
+.PHONY: demo test lint build generate promql otlp admission supply sbom vulncheck e2e bench bench-servers fuzz fmt
 
 # Show the product at work: a fleet of model servers, scaled before your eyes.
 demo:
@@ -26,7 +27,7 @@ lint: $(LINT)
 
 # One static file that needs nothing of the system it runs on.
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/keda-otel-scaler ./cmd/keda-otel-scaler
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $(BINARY) ./cmd/keda-otel-scaler
 
 # Go out of proto/*.proto, with the plugins of the versions in go.mod.
 generate:
@@ -43,6 +44,23 @@ otlp:
 # The ValidatingAdmissionPolicy in the API server's own CEL environment.
 admission:
 	cd test/admission && $(GO) vet ./... && $(GO) test -count=1 ./...
+
+# What the binary is made of: licences, the bill of materials, the same bytes twice.
+supply:
+	cd test/supply && $(GO) vet ./... && $(GO) test -count=1 ./...
+
+sbom: build
+	cd test/supply && $(GO) run . -binary=$(abspath $(BINARY)) -out=$(abspath $(BINARY)).cdx.json
+
+# Known vulnerabilities of what is linked, where their database can be reached.
+vulncheck:
+	@out=$$($(GO) tool -modfile=test/supply/go.mod govulncheck ./... 2>&1) || code=$$?; echo "$$out"; \
+	case "$${code:-0} $$out" in \
+		0\ *) ;; \
+		3\ *) exit 3 ;; \
+		*vuln.go.dev*) echo "vulncheck: its database can't be reached from here, so NOTHING was checked" ;; \
+		*) exit 1 ;; \
+	esac
 
 # One package at a time: they pick free ports and measure reactions. The timeout
 # has room for building the peers on a machine that never did.
