@@ -33,15 +33,16 @@ func prometheusTrigger(t testing.TB, serverAddress string) *consumer {
 // then two, for whom it needs /keda.
 func TestPrometheusTrigger(t *testing.T) {
 	t.Parallel()
-	s, summing := startScaler(t), startScaler(t, "--http-sum-selectors")
+	s, summing := startScaler(t, "--warm-up=0s"), startScaler(t, "--warm-up=0s", "--http-sum-selectors")
+	warming := startScaler(t, "--warm-up=1h", "--http-sum-selectors")
 	plain, keda := prometheusTrigger(t, "http://"+s.http), prometheusTrigger(t, "http://"+s.http+"/keda")
 	everywhere := prometheusTrigger(t, "http://"+summing.http)
 
 	got, err := plain.read(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, reading{0, false}, got, "nothing has come yet, which KEDA takes for a zero")
-	for _, c := range []*consumer{keda, everywhere} {
-		_, err := c.read(t.Context())
+	for _, address := range []string{warming.http, warming.http + "/keda"} {
+		_, err := prometheusTrigger(t, "http://"+address).read(t.Context())
 		require.ErrorContains(t, err, "422", "in the warm-up it holds")
 	}
 	first, second := s.pusher(t, "default"), s.pusher(t, "default")
