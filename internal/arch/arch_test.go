@@ -33,7 +33,7 @@ var rules = map[string]struct {
 	"internal/admission": {[]string{"query", "scaler"}, "it judges by the parser that KEDA's calls meet, so that there is no second opinion"},
 	"internal/httpapi":   {nil, "it answers about whatever queryable and engine it is given, so that its answers are theirs"},
 	"internal/inspect":   {[]string{"proto/inspect/v1", "query", "scaler"}, "it tells what those two say, and reaches past neither"},
-	"internal/serve":     {[]string{"internal/access", "internal/admission", "internal/config", "internal/httpapi", "internal/inspect", "internal/selfmetrics", "otlpreceiver", "query", "scaler", "store"}, "the one place where the parts meet"},
+	"internal/serve":     {[]string{"internal/access", "internal/admission", "internal/config", "internal/httpapi", "internal/inspect", "internal/selfmetrics", "internal/tracing", "otlpreceiver", "query", "scaler", "store"}, "the one place where the parts meet"},
 	"proto/":             {nil, "a contract depends on no side of it"},
 	"cmd/":               {[]string{"internal/access", "internal/config", "internal/selfmetrics", "internal/serve", "proto/inspect/v1"}, "a command line decides nothing but how to start"},
 }

@@ -77,7 +77,8 @@ type Config struct {
 	OTLPTokenFile, HTTPTokenFile string        // bearer tokens, one a line; empty asks for none
 	TLSReloadInterval            time.Duration // between two looks at the files of certificates and tokens
 
-	TelemetryMaxTriggers int // triggers with metrics of their own at /metrics; the others are counted
+	TracesEndpoint       string // URL of the OTLP/gRPC receiver that spans go to; empty is none
+	TelemetryMaxTriggers int    // triggers with metrics of their own at /metrics; the others are counted
 
 	LogLevel  slog.Level
 	LogFormat string // LogText or LogJSON
@@ -155,6 +156,7 @@ var examples = map[string]string{ //nolint:gosec // where tokens are is no token
 	"http-token-file":              "/etc/tokens/http",
 	"tls-reload-interval":          "10s",
 	"telemetry-max-triggers":       "1000",
+	"traces-endpoint":              "http://otel-collector.observability:4317",
 	"log-level":                    "info",
 	"log-format":                   LogText,
 	"shutdown-timeout":             "4s",
@@ -202,6 +204,7 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 
 	f.BoolVar(&c.Profiling, "profiling", false, "serve Go's profiles at /debug/pprof/ of the telemetry address, to whoever can reach it")
 	f.IntVar(&c.TelemetryMaxTriggers, "telemetry-max-triggers", 1000, "triggers that /metrics tells of one by one, six series each; the others are counted")
+	f.StringVar(&c.TracesEndpoint, "traces-endpoint", "", "`URL` of an OTLP/gRPC receiver to send a span to for each question of KEDA and of the HTTP API, http or https; headers, certificates and the sampler are set by OpenTelemetry's own variables (OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER, ...); none is no spans")
 	f.TextVar(&c.LogLevel, "log-level", slog.LevelInfo, "least `level` logged: debug, info, warn or error")
 	f.StringVar(&c.LogFormat, "log-format", LogText, "`format` of the log: text or json")
 

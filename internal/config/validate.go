@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -135,6 +136,9 @@ func (c *Config) validateChoices() error {
 	}
 	if c.AdmissionService == "" || strings.ContainsAny(c.AdmissionService, ".:/ ") {
 		return c.refuse("admission-service", c.AdmissionService, "want the name alone, without namespace and port")
+	}
+	if u, err := url.Parse(c.TracesEndpoint); c.TracesEndpoint != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "") {
+		return c.refuse("traces-endpoint", c.TracesEndpoint, "want the URL of an OTLP/gRPC receiver, http or https with a host and no path")
 	}
 	for _, name := range c.ResourceAttributes {
 		if name == "" || strings.TrimSpace(name) != name || name == "*" && len(c.ResourceAttributes) > 1 {

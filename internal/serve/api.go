@@ -118,7 +118,7 @@ func portOf(address net.Addr) string {
 const prometheusOTLP = "/api/v1/otlp" + otlpreceiver.MetricsPath
 
 // httpHandler serves the page at the root, the APIs, and OTLP as Prometheus does.
-func httpHandler(api *httpapi.API, otlp http.Handler, answers *scaler.Server, queries *query.Engine, gates *gates, a Addresses) http.Handler {
+func httpHandler(api *httpapi.API, otlp http.Handler, answers *scaler.Server, queries *query.Engine, gates *gates, traces traces, a Addresses) http.Handler {
 	asked := http.NewServeMux()
 	asked.Handle("GET /{$}", indexHandler(a))
 	api.Register(asked)
@@ -126,6 +126,6 @@ func httpHandler(api *httpapi.API, otlp http.Handler, answers *scaler.Server, qu
 
 	mux := http.NewServeMux()
 	mux.Handle(prometheusOTLP, gates.guardOTLPOnHTTP(otlp))
-	mux.Handle("/", gates.guardHTTP(asked))
+	mux.Handle("/", gates.guardHTTP(traces.handler(asked)))
 	return mux
 }

@@ -72,7 +72,7 @@ func newOTLPServer(cfg config.Config, gates *gates, calls *selfmetrics.GRPC, rec
 	return server
 }
 
-func newKEDAServer(cfg config.Config, gates *gates, calls *selfmetrics.GRPC, answers *scaler.Server, state *state) *grpc.Server {
+func newKEDAServer(cfg config.Config, gates *gates, calls *selfmetrics.GRPC, traces traces, answers *scaler.Server, state *state) *grpc.Server {
 	register := func(s *grpc.Server) {
 		answers.Register(s)
 		grpc_health_v1.RegisterHealthServer(s, state.health)
@@ -82,5 +82,5 @@ func newKEDAServer(cfg config.Config, gates *gates, calls *selfmetrics.GRPC, ans
 		// MaxStreams is bounded by Validate, so the sum fits.
 		grpc.MaxConcurrentStreams(uint32(cfg.MaxStreams)+callsPerConnection), //nolint:gosec // see above
 	)
-	return calls.NewServer("keda", register, options...)
+	return calls.NewServer("keda", register, append(options, traces.options()...)...)
 }

@@ -102,19 +102,25 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 		return err
 	}
 
+	traces, err := newTraces(cfg, logger)
+	if err != nil {
+		return err
+	}
+
 	state := newState()
 	calls := selfmetrics.NewGRPC(registry, logger)
 	limits := newLimits(cfg, samples, answers, registry, logger)
 	api := newAPI(cfg, samples, queries, answers, listeners.addresses(), logger, registry)
 	otlp := receiver.Handler(cfg.MaxRequestBytes)
 	s := &servers{
+		traces:    traces,
 		state:     state,
 		scaler:    answers,
 		otlp:      newOTLPServer(cfg, gates, calls, receiver),
 		otlpHTTP:  newHTTPServer(otlpHandler(gates.guardOTLP(otlp)), gates.otlpHTTP, logger, 0),
-		keda:      newKEDAServer(cfg, gates, calls, answers, state),
+		keda:      newKEDAServer(cfg, gates, calls, traces, answers, state),
 		api:       api,
-		http:      newHTTPServer(httpHandler(api, otlp, answers, queries, gates, listeners.addresses()), gates.http, logger, cfg.QueryTimeout),
+		http:      newHTTPServer(httpHandler(api, otlp, answers, queries, gates, traces, listeners.addresses()), gates.http, logger, cfg.QueryTimeout),
 		telemetry: newHTTPServer(telemetryHandler(registry, state, gates, cfg.Profiling), nil, logger, 0),
 	}
 

@@ -23,6 +23,7 @@ type servers struct {
 	api       *httpapi.API
 	http      *http.Server
 	telemetry *http.Server
+	traces    traces
 	admission *http.Server // nil without a webhook
 }
 
@@ -56,6 +57,7 @@ func (s *servers) stop(timeout time.Duration, logger *slog.Logger) {
 
 	last, cancel := context.WithDeadline(context.Background(), end)
 	defer cancel()
+	s.traces.stop(last, end, logger)
 	stopHTTP(last, "telemetry", s.telemetry, logger)
 }
 
