@@ -3,6 +3,7 @@
 GO            ?= go
 FUZZTIME      ?= 20s
 BENCH         ?= .
+SOAK          ?= 20m
 BINARY        ?= bin/keda-otel-scaler
 LINT_VERSION  := v2.15.0
 LINT          := $(CURDIR)/.cache/bin/golangci-lint-$(LINT_VERSION)/golangci-lint
@@ -10,7 +11,7 @@ MODULES       := $(patsubst %/go.mod,%,$(wildcard go.mod demo/go.mod proto/gener
 MODULES       := $(patsubst go.mod,.,$(MODULES))
 
 .DEFAULT_GOAL := build
-.PHONY: demo test lint build generate promql otlp admission supply sbom vulncheck e2e bench bench-servers fuzz fmt
+.PHONY: demo test lint build generate promql otlp admission supply sbom vulncheck e2e soak bench bench-servers fuzz fmt
 
 # Show the product at work: a fleet of model servers, scaled before your eyes.
 demo:
@@ -66,6 +67,10 @@ vulncheck:
 # has room for building the peers on a machine that never did.
 e2e:
 	cd test/e2e && $(GO) test -count=1 -p=1 -timeout=40m ./...
+
+# Everything that happens in a month, with the race detector; prints the curves.
+soak:
+	cd test/e2e && $(GO) test -count=1 -v -run='^TestSoak$$' -timeout=24h -soak=$(SOAK) -soak-race .
 
 bench:
 	$(GO) test -run='^$$' -bench='$(BENCH)' -benchmem ./...

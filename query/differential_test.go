@@ -169,9 +169,9 @@ func (w *world) agree(t testing.TB, text string, over OverTime, at time.Time) bo
 	require.NoError(t, err, text)
 	require.Equal(t, wantOK, ok, "%s: %v, want %v", p, got, want)
 	if at.UnixMilli() == w.now {
-		lostAt, err := p.lostAt(t.Context())
+		lost, err := p.lost(t.Context())
 		require.NoError(t, err, text)
-		require.Equal(t, lostAt, in.LostAt(), "what is missing from %s", p)
+		require.Equal(t, lost, in.Lost(), "what is missing from %s", p)
 	}
 	requireSame(t, want, got, p)
 	return true

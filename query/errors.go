@@ -66,11 +66,12 @@ func (r Reason) String() string { return reasonNames[r] }
 
 // EmptyError says that a query's result is empty, and why. GoneAt, for the
 // reason Gone, is the moment up to which the missing series were still there,
-// those aside that were at zero.
+// those aside that were at zero; Lost is for Before.
 type EmptyError struct {
 	Query  string
 	Reason Reason
 	GoneAt time.Time
+	Lost   Loss
 	// Live, Ended and Gone count the series of the query's selectors.
 	Live, Ended, Gone int
 }

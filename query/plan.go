@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -25,12 +24,7 @@ type Plan struct {
 	direct    *direct // nil if only the engine can evaluate it
 	standing  standing
 
-	before struct { // what Before found last
-		sync.Mutex
-		at    time.Time
-		value float64
-		ok    bool
-	}
+	before before
 }
 
 // String returns the query as it is evaluated.
@@ -43,10 +37,7 @@ func (p *Plan) Metric() string { return p.metric }
 // Result is a query's value, and what is missing from it.
 type Result struct {
 	Value float64
-	// LostAt, if not zero, says that series of the query fell silent with another
-	// value than zero, and without a word from their senders: it is when the first
-	// of them was seen last. They are remembered for the retention.
-	LostAt time.Time
+	Lost  Loss
 }
 
 // Eval returns the query's value at a moment. If the result is empty the error
@@ -71,39 +62,8 @@ func (p *Plan) Read(ctx context.Context, at time.Time) (Result, error) {
 	if v, err = p.answer(ctx, v, ok, err); err != nil {
 		return Result{}, err
 	}
-	lostAt, err := p.lostAt(ctx)
-	return answer{value: v, lostAt: lostAt}.result(), err
-}
-
-// lostAt asks the store what the engine does not tell.
-func (p *Plan) lostAt(ctx context.Context) (at int64, err error) {
-	for _, ms := range p.selectors {
-		pr, err := p.e.opts.Store.Presence(ctx, ms...)
-		if err != nil {
-			return 0, fmt.Errorf("%w: %s: %w", ErrEvaluation, p.text, err)
-		}
-		if pr.LostAt > 0 && (at == 0 || pr.LostAt < at) {
-			at = pr.LostAt
-		}
-	}
-	return at, nil
-}
-
-// Before returns the value at the moment of a loss, as a Result or an EmptyError
-// names it; ok is false if that can't be told. It remembers the last: the series
-// that are still there lose the samples of that time sooner than those that
-// aren't.
-func (p *Plan) Before(ctx context.Context, loss time.Time) (v float64, ok bool) {
-	p.before.Lock()
-	defer p.before.Unlock()
-	if b := &p.before; !b.at.Equal(loss) {
-		v, err := p.Eval(ctx, loss)
-		if ctx.Err() != nil {
-			return 0, false
-		}
-		b.at, b.value, b.ok = loss, v, err == nil
-	}
-	return p.before.value, p.before.ok
+	lost, err := p.lost(ctx)
+	return Result{Value: v, Lost: lost}, err
 }
 
 func (p *Plan) answer(ctx context.Context, v float64, ok bool, err error) (float64, error) {
@@ -189,9 +149,10 @@ func (p *Plan) whyEmpty(ctx context.Context) error {
 		switch {
 		case pr.Live > 0:
 		case pr.Gone > 0:
+			empty.Lost.Merge(pr.Lost)
 			at := pr.GoneAt
-			if pr.LostAt > 0 {
-				at = pr.LostAt // when those that went first were still there
+			if pr.Lost.Count > 0 {
+				at = pr.Lost.First // when those that went first were still there
 			}
 			if !gone || at < goneAt {
 				goneAt = at // the earliest, when all selectors still had theirs
@@ -206,6 +167,9 @@ func (p *Plan) whyEmpty(ctx context.Context) error {
 	switch {
 	case gone:
 		empty.Reason, empty.GoneAt = Gone, time.UnixMilli(goneAt)
+		if empty.Lost.Count == 0 {
+			empty.Lost.First, empty.Lost.Last = goneAt, goneAt
+		}
 	case p.filters && empty.Live > 0:
 		empty.Reason = Filtered
 	case unseen || len(p.selectors) == 0:

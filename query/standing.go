@@ -35,17 +35,11 @@ type standing struct {
 type answer struct {
 	from, until int64
 	value       float64
-	lostAt      int64 // of the Result, in ms
+	lost        Loss
 	err         error
 }
 
-func (a answer) result() Result {
-	r := Result{Value: a.value}
-	if a.lostAt != 0 {
-		r.LostAt = time.UnixMilli(a.lostAt)
-	}
-	return r
-}
+func (a answer) result() Result { return Result{Value: a.value, Lost: a.lost} }
 
 // eval answers with what stands, or evaluates anew. errFallBack says that the
 // engine must.
@@ -70,7 +64,7 @@ func (st *standing) eval(ctx context.Context, at time.Time) answer {
 		m.directTime.Observe(time.Since(began).Seconds())
 	}
 	v, err = st.p.answer(ctx, v, ok, err)
-	a := answer{from: ts, value: v, lostAt: in.LostAt(), err: err}
+	a := answer{from: ts, value: v, lost: in.Lost(), err: err}
 	if err == nil || lasting(err) {
 		st.rememberLocked(&in, a)
 	}

@@ -13,8 +13,8 @@ const maxGlance = 128
 
 // Listener judges a plan's value while a push waits for it.
 type Listener interface {
-	// Settled tells whether the value is no news; whole says that it has no
-	// Result.LostAt. It must not block, nor call the plan. Calls may run at the same
+	// Settled tells whether the value is no news; whole says that nothing
+	// is lost of its Result. It must not block, nor call the plan. Calls may run at the same
 	// time.
 	Settled(value float64, whole bool) bool
 }
@@ -105,7 +105,7 @@ func (st *standing) changed() {
 	}
 	a, ok := st.glance()
 	for _, w := range st.listeners.all {
-		if ok && w.l.Settled(a.value, a.lostAt == 0) {
+		if ok && w.l.Settled(a.value, a.lost.Count == 0) {
 			continue
 		}
 		select {
@@ -140,7 +140,7 @@ func (st *standing) glance() (a answer, ok bool) {
 	if !ok || err != nil || !finite(v) {
 		return a, false // why, is for the listeners to find out
 	}
-	a = answer{from: in.At(), value: v, lostAt: in.LostAt()}
+	a = answer{from: in.At(), value: v, lost: in.Lost()}
 	st.rememberLocked(&in, a)
 	return a, true
 }

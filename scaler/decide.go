@@ -50,13 +50,13 @@ type situation struct {
 	plan    *query.Plan // only its text is looked at
 	at      time.Time   // of the evaluation
 	value   float64
-	lostAt  time.Time // see query.Result
-	err     error     // of the evaluation
-	warming bool      // the process has started less than the warm-up ago
+	lost    query.Loss
+	err     error // of the evaluation
+	warming bool  // the process has started less than the warm-up ago
 	memory  memory
-	// before returns the query's value just before series fell silent, if that can
-	// still be told.
-	before func(time.Time) (float64, bool)
+	// before returns the most that the query was just before series fell silent, if
+	// that can still be told.
+	before func(query.Loss) (float64, bool)
 }
 
 // decide answers for a trigger. Where data is missing and the trigger does not
@@ -117,10 +117,10 @@ func (s situation) valued() answer {
 		why.active = a.active
 		return why
 	}
-	if s.lostAt.IsZero() {
+	if s.lost.Count == 0 {
 		return a
 	}
-	if v, ok := s.before(s.lostAt); ok && v > s.value {
+	if v, ok := s.before(s.lost); ok && v > s.value {
 		return answer{value: v, active: s.trigger.active(v), cause: causePartial}
 	}
 	return a
@@ -146,7 +146,7 @@ func (s situation) byPolicy(empty *query.EmptyError) (answer, bool) {
 }
 
 func (s situation) gone(empty *query.EmptyError) answer {
-	v, ok := s.before(empty.GoneAt)
+	v, ok := s.before(empty.Lost)
 	switch {
 	case ok && s.trigger.active(v):
 		return held(causeGone, fmt.Errorf("%w; the value was %v then. It goes on when they push again; onMissing: zero would make it 0", empty, v))

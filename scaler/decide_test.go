@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -18,10 +17,10 @@ func TestEveryBranchOfTheDecision(t *testing.T) {
 		return fmt.Errorf("wrapped: %w", &query.EmptyError{Query: "sum(x)", Reason: r})
 	}
 	was := func(active bool) memory { return memory{known: true, active: active} }
-	before := func(v float64) func(time.Time) (float64, bool) {
-		return func(time.Time) (float64, bool) { return v, true }
+	before := func(v float64) func(query.Loss) (float64, bool) {
+		return func(query.Loss) (float64, bool) { return v, true }
 	}
-	cannotTell := func(time.Time) (float64, bool) { return 99, false }
+	cannotTell := func(query.Loss) (float64, bool) { return 99, false }
 	boom := errors.New("boom")
 	engine, err := query.New(query.Options{Store: store.New(store.Options{})})
 	require.NoError(t, err)
@@ -35,7 +34,7 @@ func TestEveryBranchOfTheDecision(t *testing.T) {
 		missing Missing
 		warming bool
 		memory  memory
-		before  func(time.Time) (float64, bool)
+		before  func(query.Loss) (float64, bool)
 		lost    bool
 
 		want   float64
@@ -88,12 +87,12 @@ func TestEveryBranchOfTheDecision(t *testing.T) {
 		{name: "onMissing: value, not active", err: empty(query.NeverSeen), missing: Missing{Value, 1}, want: 1, cause: causeOnMissing},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			var lostAt time.Time
+			var lost query.Loss
 			if tc.lost {
-				lostAt = time.UnixMilli(1)
+				lost.Count = 1
 			}
 			a := decide(situation{
-				plan: plan, lostAt: lostAt,
+				plan: plan, lost: lost,
 				trigger: &trigger{activation: 2, missing: tc.missing},
 				value:   tc.value, err: tc.err, warming: tc.warming, memory: tc.memory, before: tc.before,
 			})

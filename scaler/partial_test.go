@@ -107,6 +107,32 @@ func TestPodsLostOneAfterTheOther(t *testing.T) {
 	r.requireHeld(kserve, "the value was 8 then")
 }
 
+// TestASmallLossHidesNoLargerOne that follows while it is remembered.
+func TestASmallLossHidesNoLargerOne(t *testing.T) {
+	r := newRig(t, Options{})
+	r.pods(1, 1, 1, 1)
+	r.goOn(20*time.Second, 1, 1, 1)
+	r.require(kserve, 4, true)
+	r.goOn(10*time.Second, 6, 6, 6)
+	r.require(kserve, 18, true)
+	r.goOn(20*time.Second, 6)
+	r.require(kserve, 18, true)
+	r.wait(20 * time.Second)
+	r.requireHeld(kserve, "the value was 18 then")
+}
+
+// TestALossWhenIdleHidesNoneUnderLoad: the value was not active at the first.
+func TestALossWhenIdleHidesNoneUnderLoad(t *testing.T) {
+	r := newRig(t, Options{})
+	md := with(kserve, "activationTargetValue", "5")
+	r.pods(1, 1)
+	r.goOn(20*time.Second, 1)
+	r.require(md, 2, false)
+	r.goOn(10*time.Second, 9)
+	r.wait(20 * time.Second)
+	r.requireHeld(md, "the value was 9 then")
+}
+
 // TestAHeldActivityOutlastsOnlyTheLoss: the streams hear of its end.
 func TestAHeldActivityOutlastsOnlyTheLoss(t *testing.T) {
 	r := newRig(t, Options{})

@@ -228,10 +228,10 @@ func (s *Server) situation(ctx context.Context, q *question, now time.Time) situ
 		plan:    q.plan,
 		at:      now,
 		value:   r.Value,
-		lostAt:  r.LostAt,
+		lost:    r.Lost,
 		err:     err,
 		warming: now.Sub(s.started) < s.opts.WarmUp,
-		before:  func(loss time.Time) (float64, bool) { return q.plan.Before(ctx, loss) },
+		before:  func(loss query.Loss) (float64, bool) { return q.plan.Before(ctx, loss) },
 	}
 }
 

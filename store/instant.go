@@ -27,7 +27,7 @@ type Instant struct {
 	series             []*Series
 	at, mint, lookback int64
 	until              int64
-	lostAt             int64
+	lost               Loss
 	read               int
 }
 
@@ -62,10 +62,8 @@ func (in *Instant) Has(i int, name string) bool { return in.x.value(in.series[i]
 // the series it was asked about, if nothing changes until then.
 func (in *Instant) Until() int64 { return in.until }
 
-// LostAt returns when the first was seen last, in ms, of those of the series asked
-// about that fell silent with another value than zero, and without saying that
-// they ended; 0 if there are none.
-func (in *Instant) LostAt() int64 { return in.lostAt }
+// Lost tells which of the series asked about fell silent under load.
+func (in *Instant) Lost() Loss { return in.lost }
 
 // Read returns how many samples were looked at so far.
 func (in *Instant) Read() int { return in.read }
@@ -98,7 +96,7 @@ func (in *Instant) Last(i int) (v float64, ok bool, err error) {
 	expires := min(over, last.t+in.lookback)
 	if last.stale() || expires <= in.at || last.t < in.mint {
 		if newest && !last.stale() {
-			in.lostAt = lost(in.lostAt, last)
+			in.lost.add(last)
 		}
 		return 0, false, nil
 	}
@@ -118,7 +116,7 @@ func (in *Instant) Range(i int, window int64, dst []Point) ([]Point, error) {
 	if n := ser.ring.len(); n > 0 {
 		last := ser.ring.last()
 		if last.t <= in.at && !last.stale() && min(ser.overAtLocked(in.lookback), last.t+in.lookback) <= in.at {
-			in.lostAt = lost(in.lostAt, last)
+			in.lost.add(last)
 		}
 	}
 	for j := ser.ring.search(max(in.at-window+1, in.mint)); j < ser.ring.len(); j++ {

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 )
@@ -15,9 +17,36 @@ type Presence struct {
 	// GoneAt is when the newest sample among the gone series was taken, in ms;
 	// 0 if none is gone.
 	GoneAt int64
-	// LostAt is when the first of the gone series that were not at zero was seen
-	// last, in ms; 0 if there is none. All of them were there then.
-	LostAt int64
+	Lost   Loss
+}
+
+// Loss is about series that fell silent with another value than zero, and without
+// a word from their senders, until they are freed. The zero Loss is none.
+type Loss struct {
+	Count       int
+	First, Last int64 // when the first and the last of them were seen last, in ms
+}
+
+// add adds a series that fell silent with its last sample. One at zero takes no
+// load away.
+func (l *Loss) add(last sample) {
+	if !takesLoad(last) {
+		return
+	}
+	l.Merge(Loss{1, last.t, last.t})
+}
+
+func takesLoad(last sample) bool { return last.hist != nil || last.v != 0 }
+
+// Merge adds what another selector has lost.
+func (l *Loss) Merge(o Loss) {
+	switch {
+	case o.Count == 0:
+	case l.Count == 0:
+		*l = o
+	default:
+		*l = Loss{l.Count + o.Count, min(l.First, o.First), max(l.Last, o.Last)}
+	}
 }
 
 // Presence tells how the series that match ms stand now.
@@ -48,7 +77,7 @@ func (p *Presence) count(ser *Series, now, lookback int64) (state State, ok bool
 	case Gone:
 		p.Gone++
 		p.GoneAt = max(p.GoneAt, ser.ring.last().t)
-		p.LostAt = lost(p.LostAt, ser.ring.last())
+		p.Lost.add(ser.ring.last())
 	default:
 		p.Live++
 	}
@@ -68,15 +97,34 @@ func (s *Series) stateLocked(now, lookback int64) State {
 	}
 }
 
-// lost adds to the moment of a loss a series that fell silent with its last
-// sample. One at zero takes no load away.
-func lost(at int64, last sample) int64 {
-	switch {
-	case last.hist == nil && last.v == 0:
-		return at
-	case at == 0:
-		return last.t
-	default:
-		return min(at, last.t)
+// lostWithin is how close two losses are to be told as one, in ms: what was lost
+// first still counts when the other is, since no series is over so soon.
+const lostWithin = 1000
+
+// Losses returns when series that match ms were seen last, of those that a Loss is
+// about, in ms and in order; of those within a second of each other the last.
+func (s *Store) Losses(ctx context.Context, ms ...*labels.Matcher) ([]int64, error) {
+	found, err := s.find(ctx, ms...)
+	if err != nil {
+		return nil, err
 	}
+	now, lookback := s.now(), s.opts.Lookback.Milliseconds()
+	latest := map[int64]int64{} // of each second
+	for _, ser := range found {
+		if t, lost := ser.lost(now, lookback); lost {
+			latest[t/lostWithin] = max(latest[t/lostWithin], t)
+		}
+	}
+	return slices.Sorted(maps.Values(latest)), nil
+}
+
+// lost tells when a series that fell silent under load was seen last.
+func (s *Series) lost(now, lookback int64) (t int64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ring.len() == 0 || s.stateLocked(now, lookback) != Gone {
+		return 0, false
+	}
+	last := s.ring.last()
+	return last.t, takesLoad(last)
 }

@@ -25,7 +25,7 @@ func TestShowPutsTheGoneFirstAndTheEndedLast(t *testing.T) {
 	all := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "m")
 	p, shown, err := s.Show(t.Context(), 10, all)
 	require.NoError(t, err)
-	require.Equal(t, Presence{Live: 1, Ended: 1, Gone: 1, GoneAt: ms(15), LostAt: ms(15)}, p)
+	require.Equal(t, Presence{Live: 1, Ended: 1, Gone: 1, GoneAt: ms(15), Lost: Loss{1, ms(15), ms(15)}}, p)
 	require.Equal(t, []Shown{
 		{Labels: pod("gone"), State: Gone, Last: Point{ms(15), 3}},
 		{Labels: pod("live"), State: Live, Last: Point{ms(30), 7}},

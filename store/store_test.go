@@ -186,7 +186,10 @@ func TestPresenceTellsEndedFromGone(t *testing.T) {
 	push(t, s, series("m", "pod", "stays"), 15, 1)
 	push(t, s, series("m", "pod", "dies later"), 15, 1)
 	c.at(28)
-	require.Equal(t, Presence{Live: 1, Ended: 1, Gone: 3, GoneAt: ms(15), LostAt: ms(10)}, presence(), "the first that was lost, with load")
+	require.Equal(t, Presence{Live: 1, Ended: 1, Gone: 3, GoneAt: ms(15), Lost: Loss{2, ms(10), ms(15)}}, presence(), "the first that was lost, with load")
+	moments, err := s.Losses(t.Context(), match)
+	require.NoError(t, err)
+	require.Equal(t, []int64{ms(10), ms(15)}, moments)
 }
 
 func TestMetricsCountEveryOutcomeUnderAName(t *testing.T) {

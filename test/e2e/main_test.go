@@ -40,7 +40,11 @@ func TestMain(m *testing.M) {
 func buildAll() (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
 	defer cancel()
-	if scalerBinary, err = binary.Scaler(ctx); err != nil {
+	product := binary.Scaler
+	if *soakRace {
+		product = binary.RaceScaler
+	}
+	if scalerBinary, err = product(ctx); err != nil {
 		return err
 	}
 	if prometheusBinary, err = binary.Prometheus(ctx); err != nil {

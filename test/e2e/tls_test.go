@@ -30,7 +30,7 @@ type secured struct {
 }
 
 // startSecured asks for client certificates everywhere, and for tokens.
-func startSecured(t *testing.T) *secured {
+func startSecured(t *testing.T, flags ...string) *secured {
 	t.Helper()
 	ca := newAuthority(t)
 	s := &secured{ca: ca, files: newFolder(t, map[string]string{"ca.crt": ca.text(), "push": pushToken, "ask": askToken})}
@@ -39,7 +39,7 @@ func startSecured(t *testing.T) *secured {
 	s.files.write(t, "client.crt", certificate)
 	s.files.write(t, "client.key", key)
 	s.auth = map[string]string{"caCert": ca.text(), "tlsClientCert": certificate, "tlsClientKey": key}
-	flags := []string{"--tls-reload-interval=100ms", "--otlp-token-file=" + s.files.path("push"), "--http-token-file=" + s.files.path("ask")}
+	flags = append(flags, "--tls-reload-interval=100ms", "--otlp-token-file="+s.files.path("push"), "--http-token-file="+s.files.path("ask"))
 	for _, listener := range []string{"otlp-grpc", "otlp-http", "keda", "http"} {
 		flags = append(flags, fmt.Sprintf("--%[1]s-tls-cert-file=%[2]s", listener, s.files.path("tls.crt")),
 			fmt.Sprintf("--%[1]s-tls-key-file=%[2]s", listener, s.files.path("tls.key")),
@@ -57,12 +57,12 @@ func (s *secured) serve(t testing.TB) {
 	s.files.write(t, "tls.key", key)
 }
 
-// startSidecar runs a pod whose Collector has the certificate and the token.
-func (s *secured) startSidecar(t testing.TB, namespace string, load float64) *modelserver.Server {
+// securedPod runs a pod whose Collector has the certificate and the token.
+func (s *secured) securedPod(t testing.TB, namespace string, load float64) *pod {
 	t.Helper()
 	server := modelserver.Start(t, process.FreeAddress(t), "fbopt")
 	server.Set(modelserver.Load{Running: load})
-	sidecar.Start(t, sidecar.Config{
+	p := &pod{Server: server, sidecar: sidecar.Config{
 		Pod:         sidecar.Pod{Namespace: namespace, Deployment: component, Name: "pod-0"},
 		Target:      server.Address(),
 		Endpoint:    s.otlp,
@@ -74,8 +74,9 @@ func (s *secured) startSidecar(t testing.TB, namespace string, load float64) *mo
 			"exporters::otlp::tls::key_file: " + s.files.path("client.key"),
 			"exporters::otlp::headers::authorization: Bearer " + pushToken,
 		},
-	})
-	return server
+	}}
+	p.startSidecar(t)
+	return p
 }
 
 // securedTrigger is trigger with metadata and a TriggerAuthentication.
@@ -92,7 +93,7 @@ func TestTLS(t *testing.T) {
 	t.Parallel()
 	const namespace = "tls"
 	s := startSecured(t)
-	server := s.startSidecar(t, namespace, 3)
+	server := s.securedPod(t, namespace, 3)
 	config := s.securedTrigger(namespace, map[string]string{"enableTLS": "true"}, s.auth)
 	polled, err := scalers.NewExternalScaler(config)
 	require.NoError(t, err)
@@ -171,7 +172,7 @@ func TestPrometheusTriggerWithAToken(t *testing.T) {
 	t.Parallel()
 	const namespace = "token"
 	s := startSecured(t)
-	s.startSidecar(t, namespace, 3)
+	s.securedPod(t, namespace, 3)
 	trigger := func(token string) *consumer {
 		scaler, err := scalers.NewPrometheusScaler(&scalersconfig.ScalerConfig{
 			ScalableObjectName: component, ScalableObjectNamespace: namespace, ScalableObjectType: "ScaledObject", GlobalHTTPTimeout: callTimeout,

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 )
 
@@ -52,6 +53,19 @@ func Scaler(ctx context.Context) (string, error) {
 	repository := filepath.Join(root, "..", "..")
 	return target, locked(root, func() error {
 		return build(ctx, repository, target, "./cmd/keda-otel-scaler")
+	})
+}
+
+// RaceScaler is Scaler with the race detector, which needs cgo.
+func RaceScaler(ctx context.Context) (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	target := filepath.Join(root, ".cache", "bin", "keda-otel-scaler-race")
+	repository := filepath.Join(root, "..", "..")
+	return target, locked(root, func() error {
+		return build(ctx, repository, target, "-race", "./cmd/keda-otel-scaler")
 	})
 }
 
@@ -125,7 +139,10 @@ func build(ctx context.Context, dir, target string, args ...string) error {
 	partial := target + ".partial"
 	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-mod=readonly", "-o", partial}, args...)...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = os.Environ()
+	if !slices.Contains(args, "-race") {
+		cmd.Env = append(cmd.Env, "CGO_ENABLED=0")
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s in %s: %w\n%s", args, dir, err, out)
 	}
