@@ -68,7 +68,7 @@ func (e *Engine) parse(text string) (expr parser.Expr, wrapped bool, err error) 
 	if expr, wrapped, err = unwrapKServe(e.parser, text); wrapped {
 		return expr, true, err
 	}
-	return nil, false, badf("%q is neither PromQL nor op(metric{label=value}): %w", text, syntaxError(promErr))
+	return nil, false, badf("%q is neither PromQL nor op(metric{label=value}): %w", text, AsSyntaxError(promErr))
 }
 
 // plan checks the rewritten query by parsing it as the engine will, and notes
@@ -77,7 +77,7 @@ func (e *Engine) plan(expr parser.Expr, scope Scope) (*Plan, error) {
 	text := expr.String()
 	expr, err := e.parser.ParseExpr(text)
 	if err != nil {
-		return nil, badf("the query was understood as %q, which is not valid: %w", text, syntaxError(err))
+		return nil, badf("the query was understood as %q, which is not valid: %w", text, AsSyntaxError(err))
 	}
 	p := &Plan{e: e, text: text, scope: scope, filters: filters(expr), direct: newDirect(expr)}
 	p.standing.p = p
@@ -133,8 +133,9 @@ func nameOf(ms []*labels.Matcher) string {
 	return ""
 }
 
-// syntaxError says where in the text the fault is, if the parser does.
-func syntaxError(err error) error {
+// AsSyntaxError makes a SyntaxError of a parser's error, if it says where the
+// fault is.
+func AsSyntaxError(err error) error {
 	var all parser.ParseErrors
 	if !errors.As(err, &all) || len(all) == 0 {
 		return err

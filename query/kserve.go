@@ -29,7 +29,7 @@ func unwrapKServe(p parser.Parser, text string) (expr parser.Expr, wrapped bool,
 		if expr, ok = parseAddOn(p, inner); !ok {
 			return nil, true, badf("KServe put {namespace=%q, deployment=%q} behind the InferenceService's query %q, "+
 				"and that query is not valid by itself: %w; write one that is, such as %s or rate(vllm:generation_tokens_total[1m])",
-				ns, deployment, inner, syntaxError(err), exampleSelector)
+				ns, deployment, inner, AsSyntaxError(err), exampleSelector)
 		}
 	}
 	switch expr.Type() {

@@ -19,8 +19,9 @@ var suffixes = []struct {
 
 var errNotQuantity = errors.New("is not a number")
 
-// parseQuantity reads a finite number or a Kubernetes quantity such as 500m.
-func parseQuantity(s string) (float64, error) {
+// ParseQuantity reads a finite number or a Kubernetes quantity such as 500m, as
+// triggers' targets are.
+func ParseQuantity(s string) (float64, error) {
 	digits, factor := strings.TrimSpace(s), 1.0
 	for _, x := range suffixes {
 		if rest, ok := strings.CutSuffix(digits, x.text); ok {

@@ -176,7 +176,7 @@ func optional(md map[string]string, key, example string, fs *faults) (number *fl
 	if strings.TrimSpace(s) == "" {
 		return nil, true
 	}
-	v, err := parseQuantity(s)
+	v, err := ParseQuantity(s)
 	if err != nil {
 		fs.add(key, s, "%w; write a number or a Kubernetes quantity, for example %s: %q", err, key, example)
 		return nil, false

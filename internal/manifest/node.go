@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -13,7 +14,9 @@ type Node struct {
 	src    *Source
 	n      *yaml.Node // nil if absent
 	offset int        // lines before its document
-	path   string
+	base   string     // the path of what it is in
+	key    string     // its own, if that is a mapping
+	index  int        // its own, from 1 on, if that is a list
 	in     *yaml.Node // of an absent node, what it would be in
 }
 
@@ -67,7 +70,25 @@ func (x Node) Text() string {
 }
 
 // Path names the node within its object, as in spec.triggers[0].metadata.
-func (x Node) Path() string { return x.path }
+func (x Node) Path() string {
+	switch {
+	case x.index > 0:
+		return fmt.Sprintf("%s[%d]", x.base, x.index-1)
+	case x.key == "":
+		return x.base
+	case strings.ContainsAny(x.key, "./ "): // as annotations have
+		return x.base + "[" + x.key + "]"
+	case x.base == "":
+		return x.key
+	}
+	return x.base + "." + x.key
+}
+
+// at is the node with another place in its object.
+func (x Node) at(base, key string, index int) Node {
+	x.base, x.key, x.index = base, key, index
+	return x
+}
 
 // Source is the file it is in.
 func (x Node) Source() *Source { return x.src }
@@ -81,13 +102,27 @@ func (x Node) Get(keys ...string) Node {
 }
 
 func (x Node) get(key string) Node {
-	child := Node{src: x.src, offset: x.offset, path: join(x.path, key), in: x.in}
+	child := Node{src: x.src, offset: x.offset, in: x.in}.at(x.Path(), key, 0)
 	if x.n != nil {
 		child.in = x.n
 	}
-	for _, p := range x.Pairs() {
-		if p.Key == key {
-			child = p.Value
+	if !x.IsMap() || !x.step(len(x.n.Content)) {
+		return child
+	}
+	merges := false
+	for i := len(x.n.Content) - 2; i >= 0; i -= 2 { // the last of two counts
+		switch k := x.n.Content[i]; {
+		case k.ShortTag() == "!!merge":
+			merges = true
+		case k.Value == key:
+			return x.with(x.n.Content[i+1]).at(child.base, key, 0)
+		}
+	}
+	if merges { // what is merged in counts less than what is written
+		for _, p := range x.Pairs() {
+			if p.Key == key {
+				child = p.Value
+			}
 		}
 	}
 	return child
@@ -102,12 +137,12 @@ func (x Node) pairs(to []Pair, depth int) []Pair {
 	if !x.IsMap() || !x.step(len(x.n.Content)) {
 		return to
 	}
-	merged := len(to)
+	merged, base := len(to), x.Path()
+	to = slices.Grow(to, len(x.n.Content)/2)
 	for i := 0; i+1 < len(x.n.Content); i += 2 {
 		key, value := x.n.Content[i], x.with(x.n.Content[i+1])
 		if key.ShortTag() != "!!merge" {
-			value.path = join(x.path, key.Value)
-			to = append(to, Pair{key.Value, x.with(key).Position(), value})
+			to = append(to, Pair{key.Value, x.with(key).Position(), value.at(base, key.Value, 0)})
 			continue
 		}
 		if depth == maxNesting {
@@ -120,8 +155,7 @@ func (x Node) pairs(to []Pair, depth int) []Pair {
 		own := append([]Pair(nil), to[merged:]...)
 		to = to[:merged]
 		for j := len(from) - 1; j >= 0; j-- { // the first of a list counts most
-			from[j].path = x.path
-			to = from[j].pairs(to, depth+1)
+			to = from[j].at(base, "", 0).pairs(to, depth+1)
 		}
 		to = append(to, own...)
 	}
@@ -133,10 +167,9 @@ func (x Node) Items() []Node {
 	if !x.IsList() || !x.step(len(x.n.Content)) {
 		return nil
 	}
-	items := make([]Node, len(x.n.Content))
+	items, base := make([]Node, len(x.n.Content)), x.Path()
 	for i, n := range x.n.Content {
-		items[i] = x.with(n)
-		items[i].path = fmt.Sprintf("%s[%d]", x.path, i)
+		items[i] = x.with(n).at(base, "", i+1)
 	}
 	return items
 }
@@ -151,8 +184,7 @@ func (x Node) Twice() (again []Pair) {
 	for i := 0; i+1 < len(x.n.Content); i += 2 {
 		key := x.n.Content[i]
 		if seen[key.Value] && key.ShortTag() != "!!merge" {
-			value := x.with(x.n.Content[i+1])
-			value.path = join(x.path, key.Value)
+			value := x.with(x.n.Content[i+1]).at(x.Path(), key.Value, 0)
 			again = append(again, Pair{key.Value, x.with(key).Position(), value})
 		}
 		seen[key.Value] = true
@@ -161,7 +193,7 @@ func (x Node) Twice() (again []Pair) {
 }
 
 func (x Node) with(n *yaml.Node) Node {
-	return Node{src: x.src, n: n, offset: x.offset, path: x.path}.resolved()
+	return Node{src: x.src, n: n, offset: x.offset}.resolved()
 }
 
 // resolved is what an alias stands for.
@@ -176,15 +208,4 @@ func (x Node) resolved() Node {
 func (x Node) step(n int) bool {
 	x.src.steps -= n + 1
 	return x.src.steps > 0
-}
-
-// join extends a path. A key with dots in it, as annotations have, is set apart.
-func join(path, key string) string {
-	if strings.ContainsAny(key, "./ ") {
-		return path + "[" + key + "]"
-	}
-	if path == "" {
-		return key
-	}
-	return path + "." + key
 }

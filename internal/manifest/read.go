@@ -19,7 +19,7 @@ const (
 	maxObjects = 10_000
 	// maxSteps bounds how often nodes are looked at, which aliases could make as
 	// good as endless.
-	maxSteps = 20_000_000
+	maxSteps = 10_000_000
 	// maxNesting is how deep Lists, and merged mappings, may be in each other.
 	maxNesting = 8
 )
@@ -203,8 +203,7 @@ func (x Node) objects(to []Object, depth int) []Object {
 	o := Object{Node: x, APIVersion: x.Get("apiVersion").Text(), Kind: x.Get("kind").Text()}
 	if items := x.Get("items"); items.IsList() && len(o.Kind) >= 4 && o.Kind[len(o.Kind)-4:] == "List" && depth < maxNesting {
 		for _, item := range items.Items() {
-			item.path = ""
-			to = item.objects(to, depth+1)
+			to = item.at("", "", 0).objects(to, depth+1)
 		}
 		return to
 	}

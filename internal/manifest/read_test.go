@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -151,10 +150,8 @@ func TestLimits(t *testing.T) {
 	}
 	bomb += "items: [*l8, *l8, *l8, *l8, *l8, *l8, *l8, *l8, *l8, *l8]\n"
 	t.Run("aliases", func(t *testing.T) {
-		began := time.Now()
 		_, _, _, err := Read("f", strings.NewReader(bomb))
 		require.ErrorIs(t, err, ErrTooMuch)
-		require.Less(t, time.Since(began), 30*time.Second)
 	})
 	t.Run("a mapping that is merged into itself", func(t *testing.T) {
 		o := read(t, "a: &a {b: 1, <<: *a}\n")[0]
