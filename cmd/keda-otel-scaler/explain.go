@@ -39,8 +39,12 @@ func newExplain(lookupEnv func(string) (string, bool)) *cobra.Command {
 		Short: "Tell why a ScaledObject was, or was not, scaled",
 		Long: "Tell why a ScaledObject was, or was not, scaled: what KEDA is told and what that\n" +
 			"is made of. Without a name, list the ScaledObjects that KEDA has asked about.\n\n" +
-			"  keda-otel-scaler explain default/huggingface-fbopt-predictor\n\n" +
-			"The server may also be given by " + config.Variable("server") + ".",
+			"The server may also be given by " + config.Variable("server") + ".\n\n" +
+			"Exit codes: 0 told; 1 KEDA has not asked about it, or the server was not reached.",
+		Example: "  keda-otel-scaler explain\n" +
+			"  keda-otel-scaler explain default/huggingface-fbopt-predictor\n" +
+			"  kubectl port-forward -n keda svc/keda-otel-scaler 9090 & keda-otel-scaler explain -o json default/chat",
+		ValidArgsFunction: cobra.NoFileCompletions,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return fmt.Errorf("want one ScaledObject, not %d arguments; see %s --help", len(args), cmd.CommandPath())
@@ -56,6 +60,7 @@ func newExplain(lookupEnv func(string) (string, bool)) *cobra.Command {
 	e.bind(f, lookupEnv, "`URL` of the server")
 	f.Int32Var(&e.series, "series", 20, "most series to show for each selector")
 	f.StringVarP(&e.output, "output", "o", "text", "`form` of the answer: text, or json as the API has it")
+	complete(cmd, "output", "text\tfor people", "json\tas the API has it")
 	return cmd
 }
 

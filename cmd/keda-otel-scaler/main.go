@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,19 +25,33 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newServe(os.LookupEnv)
 	root.Use = "keda-otel-scaler"
-	root.Long = "A KEDA external scaler that answers from the OpenTelemetry metrics pushed to it.\nWithout a command it serves."
+	root.Long = "A KEDA external scaler that answers from the OpenTelemetry metrics pushed to it.\n" +
+		"Without a command it serves, with the flags below.\n\n" + variables + "\n\n" +
+		"Exit codes: 0 stopped as told, or done; 1 it could not, and said why; check and\n" +
+		"render have more to tell, see their --help."
+	root.Example = "  keda-otel-scaler --retention=5m\n" +
+		"  keda-otel-scaler explain default/huggingface-fbopt-predictor\n" +
+		"  keda-otel-scaler check -f scaledobject.yaml\n" +
+		"  source <(keda-otel-scaler completion bash)"
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newServe(os.LookupEnv), newQuery(os.LookupEnv), newExplain(os.LookupEnv), newVersion())
+	root.AddCommand(newServe(os.LookupEnv), newQuery(os.LookupEnv), newExplain(os.LookupEnv), newCheck(), newRender(), newCompletion(), newVersion())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	// Errors are one line, printed here once.
 	root.SilenceUsage, root.SilenceErrors = true, true
-	if err := root.ExecuteContext(ctx); err != nil {
-		_, _ = fmt.Fprintln(stderr, "keda-otel-scaler:", err)
-		return 1
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
 	}
-	return 0
+	if text := err.Error(); text != "" {
+		_, _ = fmt.Fprintln(stderr, "keda-otel-scaler:", text)
+	}
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return exit.code
+	}
+	return 1
 }
 
 // noArguments refuses what follows a command, by name.

@@ -26,12 +26,7 @@ func TestBinary(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the binary")
 	}
-	binary := filepath.Join(t.TempDir(), "keda-otel-scaler")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-o", binary, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	output, err := build.CombinedOutput()
-	require.NoError(t, err, string(output))
-
+	binary := build(t)
 	file, err := elf.Open(binary)
 	require.NoError(t, err)
 	defer func() { _ = file.Close() }()
@@ -71,6 +66,53 @@ func TestBinary(t *testing.T) {
 	}
 	require.NoError(t, program.Wait(), "the exit code")
 	require.Less(t, time.Since(began), 5*time.Second)
+}
+
+// build builds the program as it ships.
+func build(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("builds the binary")
+	}
+	binary := filepath.Join(t.TempDir(), "keda-otel-scaler")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-o", binary, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	output, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(output))
+	return binary
+}
+
+// TestToolsAsProcesses pipes, as CI does, and looks at the exit codes.
+func TestToolsAsProcesses(t *testing.T) {
+	binary := build(t)
+	isvc, err := os.ReadFile("testdata/check/isvc.yaml")
+	require.NoError(t, err)
+	for _, tc := range []struct {
+		name           string
+		args           []string
+		stdin          string
+		code           int
+		stdout, stderr string
+	}{
+		{"check: fine", []string{"check", "-f", "-"}, fine, 0, "0 errors", ""},
+		{"check: faults", []string{"check", "-f", "-"}, string(isvc), 1, "<stdin>:20:22: warning: InferenceService models/fbopt: ", ""},
+		{"check: unreadable", []string{"check", "-f", "-"}, broken, 2, "<stdin>:1:1: error: not YAML", ""},
+		{"render", []string{"render", "-f", "-"}, string(isvc), 1, "kind: OpenTelemetryCollector\n", "<stdin>:7:5: error: "},
+		{"render: nothing", []string{"render", "-f", "-"}, "", 1, "", "no InferenceService"},
+		{"completion", []string{"completion", "bash"}, "", 0, "complete -o default", ""},
+		{"help", []string{"render", "--help"}, "", 0, "kubectl diff", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			program := exec.CommandContext(t.Context(), binary, tc.args...)
+			program.Stdin = strings.NewReader(tc.stdin)
+			var stdout, stderr bytes.Buffer
+			program.Stdout, program.Stderr = &stdout, &stderr
+			_ = program.Run()
+			require.Equal(t, tc.code, program.ProcessState.ExitCode(), stderr.String())
+			require.Contains(t, stdout.String(), tc.stdout)
+			require.Contains(t, stderr.String(), tc.stderr)
+		})
+	}
 }
 
 // occupy takes the only place for queries with one whose window has so many

@@ -42,9 +42,12 @@ func newQuery(lookupEnv func(string) (string, bool)) *cobra.Command {
 		Use:   "query '<promql>'",
 		Short: "Ask a running server in PromQL",
 		Long: "Ask a running server in PromQL, now or over a range of time.\n\n" +
-			"  keda-otel-scaler query 'sum(vllm:num_requests_running)'\n" +
-			"  keda-otel-scaler query --range 5m 'rate(http_requests_total[1m])'\n\n" +
-			"The server may also be given by " + config.Variable("server") + ".",
+			"The server may also be given by " + config.Variable("server") + ".\n\n" +
+			"Exit codes: 0 answered, even with nothing; 1 refused or not reached.",
+		Example: "  keda-otel-scaler query 'sum(vllm:num_requests_running)'\n" +
+			"  keda-otel-scaler query --range 5m 'rate(http_requests_total[1m])'\n" +
+			"  keda-otel-scaler query -o json --server http://localhost:9090/keda vllm:num_requests_running",
+		ValidArgsFunction: cobra.NoFileCompletions,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return fmt.Errorf("want one query, in quotes, not %d arguments; see %s --help", len(args), cmd.CommandPath())
@@ -63,6 +66,7 @@ func newQuery(lookupEnv func(string) (string, bool)) *cobra.Command {
 	f.DurationVar(&a.window, "range", 0, "ask about so much time until then instead")
 	f.DurationVar(&a.step, "step", 0, "time between two points of the range (a sixtieth of it, at least 1s)")
 	f.StringVarP(&a.output, "output", "o", "table", "`form` of the answer: table, or json as the server sent it")
+	complete(cmd, "output", "table\tfor people", "json\tas the server sent it")
 	return cmd
 }
 

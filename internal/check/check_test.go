@@ -147,12 +147,12 @@ func FuzzObject(f *testing.F) {
 			f.Add(document)
 		}
 	}
+	c := newChecker(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		_, objects, _, err := manifest.Read("f", strings.NewReader(text))
 		if err != nil {
 			return
 		}
-		c := newChecker(t)
 		for _, o := range objects {
 			found, _ := c.Object(o)
 			for _, f := range found {
