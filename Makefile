@@ -11,7 +11,7 @@ MODULES       := $(patsubst %/go.mod,%,$(wildcard go.mod demo/go.mod proto/gener
 MODULES       := $(patsubst go.mod,.,$(MODULES))
 
 .DEFAULT_GOAL := build
-.PHONY: demo test lint build generate promql otlp admission supply sbom vulncheck e2e soak bench bench-servers fuzz fmt
+.PHONY: demo test lint build generate promql otlp admission kserve supply sbom vulncheck e2e soak bench bench-servers fuzz fmt
 
 # Show the product at work: a fleet of model servers, scaled before your eyes.
 demo:
@@ -45,6 +45,11 @@ otlp:
 # The ValidatingAdmissionPolicy in the API server's own CEL environment.
 admission:
 	cd test/admission && $(GO) vet ./... && $(GO) test -count=1 ./...
+
+# What render and check say, and what KServe's own code does. Cold it compiles
+# some 1,500 packages, which takes minutes.
+kserve:
+	cd test/kserve && $(GO) vet ./... && $(GO) test -count=1 ./...
 
 # What the binary is made of: licences, the bill of materials, the same bytes twice.
 supply:
