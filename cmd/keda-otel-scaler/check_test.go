@@ -8,12 +8,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 )
 
-// fixtures are the three examples of the user's page, as KServe renders them.
-const fixtures = "../../internal/kserve/testdata"
+const (
+	// userPage is the page of KServe's documentation that we are to serve, and
+	// rendered what KServe makes of its three examples.
+	userPage = "../../test/e2e/testdata/kserve-keda-autoscaling.md"
+	rendered = "../../internal/kserve/testdata"
+)
 
 func golden(t *testing.T, file, got string) {
 	t.Helper()
@@ -117,21 +120,24 @@ func TestCheckJSON(t *testing.T) {
 // YAML, and what KServe makes of it.
 func TestThePagesExamplesAreFine(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	require.Zero(t, run(t.Context(), []string{"check", "--strict", "-f", fixtures}, &stdout, &stderr), stdout.String())
+	require.Zero(t, run(t.Context(), []string{"check", "--strict", "-f", rendered}, &stdout, &stderr), stdout.String())
 	require.Equal(t, "3 objects, 1 object of other kinds: 0 errors, 0 warnings\n", stdout.String())
-	text, err := os.ReadFile(filepath.Join(fixtures, "kserve-keda-autoscaling.md"))
+	text, err := os.ReadFile(userPage)
 	require.NoError(t, err)
+	examples := 0
 	for i, block := range strings.Split(string(text), "```yaml\n")[1:] {
 		block, _, _ = strings.Cut(block, "```")
 		if !strings.Contains(block, "InferenceService") {
 			continue
 		}
+		examples++
 		file := filepath.Join(t.TempDir(), string(rune('a'+i))+".yaml")
 		require.NoError(t, os.WriteFile(file, []byte(block), 0o600))
 		stdout.Reset()
 		require.Zero(t, run(t.Context(), []string{"check", "--strict", "-f", file}, &stdout, &stderr), stdout.String())
 		require.Equal(t, "1 object, 0 objects of other kinds: 0 errors, 0 warnings\n", stdout.String())
 	}
+	require.Equal(t, 3, examples)
 }
 
 func TestExcerpt(t *testing.T) {
@@ -151,79 +157,5 @@ func TestExcerpt(t *testing.T) {
 		line, at := excerpt(tc.line, tc.column)
 		require.Equal(t, tc.want, line)
 		require.Equal(t, tc.at, at)
-	}
-}
-
-func TestRender(t *testing.T) {
-	for _, tc := range []struct {
-		name, text string
-		code       int
-		stdout     string
-		stderr     string
-	}{
-		{name: "no InferenceService", text: fine, code: 1, stderr: "keda-otel-scaler: there is no InferenceService in what was read; give one, for example -f isvc.yaml\n"},
-		{name: "no YAML", text: broken, code: 2, stderr: ":1:1: not YAML: mapping values are not allowed in this context\n"},
-		{
-			name: "none is made", code: 1, stderr: `a-predictor has no ScaledObject: KServe makes none in deployment mode "Knative"`,
-			text: "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {name: a}\nspec: {predictor: {}}\n",
-		},
-		{
-			name: "refused", code: 1, stdout: "kind: ScaledObject\n", stderr: `"cpus" is none of cpu, memory`,
-			text: "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {name: a, annotations: {serving.kserve.io/deploymentMode: Standard, serving.kserve.io/autoscalerClass: keda}}\n" +
-				"spec: {predictor: {maxReplicas: 2, autoScaling: {metrics: [{type: Resource, resource: {name: cpus, target: {type: Utilization, averageUtilization: 5}}}]}}}\n",
-		},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "isvc.yaml")
-			require.NoError(t, os.WriteFile(file, []byte(tc.text), 0o600))
-			var stdout, stderr bytes.Buffer
-			require.Equal(t, tc.code, run(t.Context(), []string{"render", "-f", file}, &stdout, &stderr))
-			require.Contains(t, stdout.String(), tc.stdout)
-			require.Contains(t, stderr.String(), tc.stderr)
-		})
-	}
-}
-
-// TestHelpNeedsNoOtherDocument goes through all commands.
-func TestHelpNeedsNoOtherDocument(t *testing.T) {
-	for _, cmd := range []*cobra.Command{
-		newServe(os.LookupEnv), newQuery(os.LookupEnv), newExplain(os.LookupEnv), newCheck(), newRender(), newCompletion(), newVersion(),
-	} {
-		require.Contains(t, cmd.Example, "keda-otel-scaler ", cmd.Name())
-		require.Contains(t, strings.ToLower(cmd.Long), "exit code", cmd.Name())
-		require.True(t, cmd.ValidArgsFunction != nil || cmd.ValidArgs != nil, "%s: files are no arguments of it", cmd.Name())
-	}
-}
-
-func TestCompletion(t *testing.T) {
-	for _, tc := range []struct {
-		args []string
-		want string
-	}{
-		{[]string{"__complete", "check", "--output", ""}, "text\tfor people and editors\njson\tfor programs\n:4\n"},
-		{[]string{"__complete", "--on-missing", ""}, "hold\tas long as it may hide load\nzero\t0 and inactive\nerror\tKEDA and the HPA hold\nvalue\tthat of --value-if-not-found\n:4\n"},
-		{[]string{"__complete", "serve", "--log-format", ""}, "text\tfor people\njson\tfor collectors\n:4\n"},
-		{[]string{"__complete", "query", "-o", ""}, "table\tfor people\njson\tas the server sent it\n:4\n"},
-		{[]string{"__complete", "ren"}, "render\tPrint what KServe makes of an InferenceService\n:4\n"},
-		{[]string{"__complete", "explain", ""}, ":4\n"},
-		{[]string{"__complete", "completion", "f"}, "fish\n:4\n"},
-		{[]string{"__complete", "check", "-f", ""}, "yaml\nyml\njson\n:8\n"},
-	} {
-		var stdout, stderr bytes.Buffer
-		require.Zero(t, run(t.Context(), tc.args, &stdout, &stderr))
-		require.Equal(t, tc.want, stdout.String(), tc.args)
-	}
-	for shell, want := range map[string]string{
-		"bash": "complete -o default -F __start_keda-otel-scaler keda-otel-scaler", "zsh": "#compdef keda-otel-scaler",
-		"fish": "complete -c keda-otel-scaler", "powershell": "Register-ArgumentCompleter -CommandName 'keda-otel-scaler'",
-	} {
-		var stdout, stderr bytes.Buffer
-		require.Zero(t, run(t.Context(), []string{"completion", shell}, &stdout, &stderr))
-		require.Contains(t, stdout.String(), want)
-	}
-	for _, args := range [][]string{{"completion"}, {"completion", "csh"}, {"completion", "bash", "zsh"}} {
-		var stdout, stderr bytes.Buffer
-		require.Equal(t, 1, run(t.Context(), args, &stdout, &stderr))
-		require.Contains(t, stderr.String(), "write for example keda-otel-scaler completion bash")
 	}
 }

@@ -31,7 +31,7 @@ func hostOf(address string) string {
 	if !ok {
 		rest = address
 	}
-	rest = strings.TrimLeft(rest, "/") // dns:///host:port
+	rest = strings.TrimLeft(rest, "/") // gRPC's resolvers have three, as in dns:///
 	rest, _, _ = strings.Cut(rest, "/")
 	if host, _, err := net.SplitHostPort(rest); err == nil {
 		return host

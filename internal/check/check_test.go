@@ -125,6 +125,11 @@ func TestBounds(t *testing.T) {
 		c := newChecker(t)
 		source, objects, _, err := manifest.Read("f", &b)
 		require.NoError(t, err)
+		large := objects[0].Get("spec", "triggers").Items()[0].Get("metadata")
+		for range 240 { // most of what may be looked at, cheaply
+			large.Get("nowhere")
+		}
+		require.NoError(t, source.Err())
 		for _, o := range objects {
 			c.Object(o)
 		}

@@ -43,11 +43,14 @@ type report struct {
 // add reports something, unless an error at the same place says enough: what
 // follows from a fault is no fault of its own.
 func (r *report) add(s Severity, at manifest.Position, n manifest.Node, format string, args ...any) {
-	blamed := slices.ContainsFunc(r.findings, func(f Finding) bool { return f.Severity == Error && f.Field == n.Path() })
-	if blamed || len(r.findings) == maxFindings {
+	if len(r.findings) == maxFindings {
 		return
 	}
-	r.findings = append(r.findings, Finding{at, s, r.object.String(), n.Path(), fmt.Sprintf(format, args...), r.object.Source()})
+	path := n.Path()
+	if slices.ContainsFunc(r.findings, func(f Finding) bool { return f.Severity == Error && f.Field == path }) {
+		return
+	}
+	r.findings = append(r.findings, Finding{at, s, r.object.String(), path, fmt.Sprintf(format, args...), r.object.Source()})
 }
 
 func (r *report) errorf(n manifest.Node, format string, args ...any) {

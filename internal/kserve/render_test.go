@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // pageExamples are the InferenceServices of the user's page, word for word.
 func pageExamples(t *testing.T) (all []string) {
 	t.Helper()
-	page, err := os.ReadFile("testdata/kserve-keda-autoscaling.md")
+	page, err := os.ReadFile("../../test/e2e/testdata/kserve-keda-autoscaling.md")
 	require.NoError(t, err)
 	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(page, -1) {
 		if strings.Contains(string(block[1]), "InferenceService") {

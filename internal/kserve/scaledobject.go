@@ -1,7 +1,6 @@
 package kserve
 
 import (
-	"fmt"
 	"strconv"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/manifest"
@@ -178,5 +177,5 @@ func (t *Trigger) set(key, text string, from manifest.Node) {
 
 // Wrap puts KServe's selector behind a query, whatever the query is.
 func Wrap(query string, meta Meta) string {
-	return fmt.Sprintf(`sum(%s{namespace="%s", deployment="%s"})`, query, meta.Namespace, meta.Name)
+	return `sum(` + query + `{namespace="` + meta.Namespace + `", deployment="` + meta.Name + `"})`
 }

@@ -52,7 +52,7 @@ func TestABrokenDocumentHidesNoOther(t *testing.T) {
 	require.Equal(t, Position{"f.yaml", 4, 1}, bad[0].Position)
 	require.ErrorIs(t, bad[0].Err, ErrSyntax)
 	require.NotContains(t, bad[0].Err.Error(), "template")
-	require.Equal(t, "f.yaml:6:1", bad[1].Position.String())
+	require.Equal(t, "f.yaml:6:1", bad[1].String())
 	require.ErrorContains(t, bad[1].Err, "helm template . | keda-otel-scaler check -f -")
 }
 

@@ -9,8 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// page is the user's page of KServe's documentation.
-const page = "../../internal/kserve/testdata/kserve-keda-autoscaling.md"
+const (
+	// page is the user's page of KServe's documentation.
+	page = "../e2e/testdata/kserve-keda-autoscaling.md"
+	// options is an InferenceService with all that KServe hands on.
+	options = "../../cmd/keda-otel-scaler/testdata/render/options.yaml"
+)
 
 type renderCase struct {
 	name, text string
@@ -48,6 +52,9 @@ func cases(t *testing.T) []renderCase {
 		all = append(all, renderCase{name: "the page's " + strings.Fields(string(block[1]))[1] + " " + string(rune('1'+len(all))), text: string(block[1])})
 	}
 	require.Len(t, all, 3)
+	text, err = os.ReadFile(options)
+	require.NoError(t, err)
+	all = append(all, renderCase{name: "every option", text: string(text)})
 	with := func(name, component, annotations string) {
 		all = append(all, renderCase{name: name, text: service(component, annotations)})
 	}
