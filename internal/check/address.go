@@ -91,6 +91,10 @@ func (c *Checker) prometheus(r *report, t *trigger) {
 		r.errorf(n, "port %s %s; the Prometheus API is at %s: write serverAddress: %s://%s:%s/keda", port, what, httpPort, address.Scheme, address.Hostname(), httpPort)
 	}
 	expr := c.promQL(r, t)
+	if expr != nil {
+		t.level = isLevel(expr)
+		r.idle(t, "query", expr)
+	}
 	under := address.Scheme + "://" + address.Host + "/keda"
 	switch path := strings.Trim(address.Path, "/"); {
 	case path == "keda":

@@ -45,6 +45,9 @@ func (c *Checker) unscaled(r *report, p kserve.Component, metrics []manifest.Nod
 	}
 }
 
+// perPod is how a level becomes a load where KServe writes no metricType.
+const perPod = "(<query>) * count(<a metric that each pod has one of>)"
+
 // component checks what KServe makes for a part of an InferenceService.
 func (c *Checker) component(r *report, p kserve.Component) {
 	s := p.ScaledObject
@@ -56,6 +59,7 @@ func (c *Checker) component(r *report, p kserve.Component) {
 			c.podMetric(r, p, t)
 		case c.ours(t):
 			c.trigger(r, t)
+			r.shares(t, "query", perPod)
 		case t.kind == kserve.Prometheus:
 			threshold(r, t)
 		}

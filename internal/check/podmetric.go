@@ -24,6 +24,7 @@ func (c *Checker) podMetric(r *report, p kserve.Component, t *trigger) {
 	if plan == nil {
 		return
 	}
+	r.shares(t, "metricQuery", perPod)
 	c.wrapping(r, p, t, plan)
 	c.names(r, p, t, plan)
 }

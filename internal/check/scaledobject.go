@@ -86,16 +86,29 @@ func (c *Checker) triggers(r *report, spec manifest.Node) (all []*trigger, ours 
 func (c *Checker) keda(r *report, t *trigger, spec manifest.Node) {
 	metricType := t.node.Get("metricType")
 	switch {
+	case r.object.Kind == "ScaledJob" && slices.Contains(metricTypes, metricType.Text()):
 	case !metricType.Exists() || metricType.Text() == "AverageValue":
-	case metricType.Text() == "Value" && r.object.Kind == "ScaledObject":
+		if r.object.Kind == "ScaledObject" {
+			r.shares(t, queryKey(t), "metricType: Value beside type: "+t.kind)
+		}
+	case metricType.Text() == "Value" && t.level:
+	case metricType.Text() == "Value":
 		r.warnf(metricType, "the HPA then takes the value for that of one replica: a sum over all of them makes it add replicas for as long as there is load; "+
-			"leave metricType out, unless the query yields an average")
+			"leave metricType out, unless the query yields an average, or another level")
 	case !slices.Contains(metricTypes, metricType.Text()):
 		r.errorf(metricType, "%q is for cpu and memory, and KEDA refuses it here; leave metricType out", metricType.Text())
 	}
 	if cached := t.node.Get("useCachedMetrics"); cached.Text() == "true" && r.object.Kind == "ScaledObject" {
 		r.warnf(cached, "the HPA then sees values that are up to pollingInterval (%d s) old; leave it out, as asking costs us next to nothing", polling(spec))
 	}
+}
+
+// queryKey is what a trigger's query is called.
+func queryKey(t *trigger) string {
+	if t.kind == "prometheus" {
+		return "query"
+	}
+	return "metricQuery"
 }
 
 // polling is how often KEDA asks, in seconds.

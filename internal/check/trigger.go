@@ -19,6 +19,7 @@ type trigger struct {
 	from     map[string]manifest.Node // where the metadata stand
 	// names are what the keys are called where the trigger was made from.
 	names map[string]string
+	level bool // what the query yields is no load that replicas share
 }
 
 // at is where a key stands, or would.
@@ -67,6 +68,13 @@ func (c *Checker) trigger(r *report, t *trigger) *query.Plan {
 	}
 	for _, key := range unread {
 		r.warnf(t.at(key), "nothing reads this key")
+	}
+	if plan != nil {
+		_, prom := c.queries.PromQL()
+		if expr, err := prom.ParseExpr(plan.String()); err == nil {
+			t.level = isLevel(expr)
+			r.idle(t, "metricQuery", expr)
+		}
 	}
 	return plan
 }
