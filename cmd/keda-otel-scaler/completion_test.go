@@ -6,15 +6,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 )
 
 // TestHelpNeedsNoOtherDocument goes through all commands.
 func TestHelpNeedsNoOtherDocument(t *testing.T) {
-	for _, cmd := range []*cobra.Command{
-		newServe(os.LookupEnv), newQuery(os.LookupEnv), newExplain(os.LookupEnv), newCheck(), newRender(), newCompletion(), newVersion(),
-	} {
+	root := newRoot(os.LookupEnv)
+	for _, cmd := range append(root.Commands(), root) {
+		require.Contains(t, cmd.UsageString(), "Usage:\n  keda-otel-scaler", cmd.Name())
 		require.Contains(t, cmd.Example, "keda-otel-scaler ", cmd.Name())
 		require.Contains(t, strings.ToLower(cmd.Long), "exit code", cmd.Name())
 		require.True(t, cmd.ValidArgsFunction != nil || cmd.ValidArgs != nil, "%s: files are no arguments of it", cmd.Name())

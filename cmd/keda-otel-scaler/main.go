@@ -23,23 +23,10 @@ func main() {
 
 // run is the program without its surroundings; it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newServe(os.LookupEnv)
-	root.Use = "keda-otel-scaler"
-	root.Long = "A KEDA external scaler that answers from the OpenTelemetry metrics pushed to it.\n" +
-		"Without a command it serves, with the flags below.\n\n" + variables + "\n\n" +
-		"Exit codes: 0 stopped as told, or done; 1 it could not, and said why; check and\n" +
-		"render have more to tell, see their --help."
-	root.Example = "  keda-otel-scaler --retention=5m\n" +
-		"  keda-otel-scaler explain default/huggingface-fbopt-predictor\n" +
-		"  keda-otel-scaler check -f scaledobject.yaml\n" +
-		"  source <(keda-otel-scaler completion bash)"
-	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newServe(os.LookupEnv), newQuery(os.LookupEnv), newExplain(os.LookupEnv), newCheck(), newRender(), newCompletion(), newVersion())
+	root := newRoot(os.LookupEnv)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	// Errors are one line, printed here once.
-	root.SilenceUsage, root.SilenceErrors = true, true
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
@@ -52,6 +39,25 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exit.code
 	}
 	return 1
+}
+
+// newRoot is the command that serves, with all others below it.
+func newRoot(lookupEnv func(string) (string, bool)) *cobra.Command {
+	root := newServe(lookupEnv)
+	root.Use = "keda-otel-scaler"
+	root.Long = "A KEDA external scaler that answers from the OpenTelemetry metrics pushed to it.\n" +
+		"Without a command it serves, with the flags below.\n\n" + variables + "\n\n" +
+		"Exit codes: 0 stopped as told, or done; 1 it could not, and said why; check and\n" +
+		"render have more to tell, see their --help."
+	root.Example = "  keda-otel-scaler --retention=5m\n" +
+		"  keda-otel-scaler explain default/huggingface-fbopt-predictor\n" +
+		"  keda-otel-scaler check -f scaledobject.yaml\n" +
+		"  source <(keda-otel-scaler completion bash)"
+	root.CompletionOptions.DisableDefaultCmd = true
+	// Errors are one line, printed once, by run.
+	root.SilenceUsage, root.SilenceErrors = true, true
+	root.AddCommand(newServe(lookupEnv), newQuery(lookupEnv), newExplain(lookupEnv), newCheck(), newRender(), newCompletion(), newVersion())
+	return root
 }
 
 // noArguments refuses what follows a command, by name.
