@@ -93,7 +93,7 @@ func (c *Checker) prometheus(r *report, t *trigger) {
 	expr := c.promQL(r, t)
 	if expr != nil {
 		t.level = isLevel(expr)
-		r.idle(t, "query", expr)
+		r.nothing(t, "query", expr)
 	}
 	under := address.Scheme + "://" + address.Host + "/keda"
 	switch path := strings.Trim(address.Path, "/"); {
@@ -142,13 +142,6 @@ func (c *Checker) promQL(r *report, t *trigger) parser.Expr {
 }
 
 func isSelector(expr parser.Expr) bool {
-	for {
-		paren, ok := expr.(*parser.ParenExpr)
-		if !ok {
-			break
-		}
-		expr = paren.Expr
-	}
-	_, ok := expr.(*parser.VectorSelector)
+	_, ok := unwrapped(expr).(*parser.VectorSelector)
 	return ok
 }

@@ -13,11 +13,7 @@ var levels = []parser.ItemType{parser.AVG, parser.MIN, parser.MAX, parser.QUANTI
 // not a load that replicas share: it is the same however many there are. A
 // comparison, or the sum that KServe puts around it, changes nothing of that.
 func isLevel(expr parser.Expr) bool {
-	switch e := expr.(type) {
-	case *parser.ParenExpr:
-		return isLevel(e.Expr)
-	case *parser.StepInvariantExpr:
-		return isLevel(e.Expr)
+	switch e := unwrapped(expr).(type) {
 	case *parser.BinaryExpr:
 		return compares(e) && isLevel(e.LHS)
 	case *parser.AggregateExpr:
@@ -36,15 +32,35 @@ func (r *report) shares(t *trigger, key, remedy string) {
 	}
 }
 
-// idle warns of a quantile of no observations, which is NaN.
-func (r *report) idle(t *trigger, key string, expr parser.Expr) {
+// nothing warns of what a query makes of no requests and of no data: a quantile
+// of no observations is NaN, and "or vector(0)" is a zero where holding is safe.
+func (r *report) nothing(t *trigger, key string, expr parser.Expr) {
 	parser.Inspect(expr, func(node parser.Node, path []parser.Node) error {
-		call, ok := node.(*parser.Call)
-		if ok && call.Func.Name == "histogram_quantile" && !slices.ContainsFunc(path, compares) {
-			r.warnf(t.at(key), "is NaN while there are no requests, which is no number: KEDA then holds, and replicas without load stay; write %s >= 0, which is 0 then", "histogram_quantile(...)")
+		switch e := node.(type) {
+		case *parser.Call:
+			if e.Func.Name == "histogram_quantile" && !slices.ContainsFunc(path, compares) {
+				r.warnf(t.at(key), "is NaN while there are no requests, which is no number: KEDA then holds, and replicas without load stay; write histogram_quantile(...) >= 0, which is 0 then")
+			}
+		case *parser.BinaryExpr:
+			if call, ok := unwrapped(e.RHS).(*parser.Call); ok && e.Op == parser.LOR && call.Func.Name == "vector" {
+				r.warnf(t.at(key), "or %s stands in for data that is missing, so a busy model whose metrics stop is scaled by it; leave it out, and it is held (onMissing: value says so where it is meant)", call)
+			}
 		}
 		return nil
 	})
+}
+
+func unwrapped(expr parser.Expr) parser.Expr {
+	for {
+		switch e := expr.(type) {
+		case *parser.ParenExpr:
+			expr = e.Expr
+		case *parser.StepInvariantExpr:
+			expr = e.Expr
+		default:
+			return expr
+		}
+	}
 }
 
 func compares(node parser.Node) bool {
