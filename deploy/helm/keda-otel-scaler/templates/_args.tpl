@@ -1,0 +1,43 @@
+{{/* The program's flags, from the values. */}}
+{{- define "keda-otel-scaler.args" -}}
+{{- $settings := .Values.settings }}
+{{- $store := $settings.metricStore }}
+- --otlp-grpc-address=:{{ .Values.service.otlpReceiverPort }}
+- --otlp-http-address=:{{ .Values.service.otlpHttpPort }}
+- --keda-address=:{{ .Values.service.kedaExternalScalerPort }}
+- --http-address=:{{ $settings.restApiPort }}
+- --telemetry-address=:{{ $settings.internalMetricsPort }}
+- --retention={{ int64 $store.retentionSeconds }}s
+{{- with $store.lookback }}
+- --lookback={{ . }}
+{{- end }}
+- --warm-up={{ $store.warmUp }}
+- --max-series={{ int64 $store.maxSeries }}
+- --max-series-per-metric={{ int64 $store.maxSeriesPerMetric }}
+{{- include "keda-otel-scaler.missingArgs" $store }}
+- --log-level={{ regexMatch "^[0-9]+$" (toString $settings.logs.logLvl) | ternary "debug" $settings.logs.logLvl }}
+- --log-format={{ $settings.logs.format }}
+- --shutdown-timeout={{ $settings.shutdownTimeout }}
+{{- with .Values.extraArgs }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/*
+The answer without data. otel-add-on's defaults, false and 0, are in every copy
+of its values and nobody's decision: taken at their word, they would turn every
+hold into a zero.
+*/}}
+{{- define "keda-otel-scaler.missingArgs" -}}
+{{- $value := float64 .valueIfNotFound }}
+{{- if .onMissing }}
+- --on-missing={{ .onMissing }}
+{{- else if .errIfNotFound }}
+- --on-missing=error
+{{- else if ne $value 0.0 }}
+- --on-missing=value
+{{- end }}
+{{- if and (ne $value 0.0) (not .errIfNotFound) (has .onMissing (list "" "value")) }}
+- --value-if-not-found={{ $value }}
+{{- end }}
+{{- end }}
