@@ -7,11 +7,14 @@ SOAK          ?= 20m
 BINARY        ?= bin/keda-otel-scaler
 LINT_VERSION  := v2.15.0
 LINT          := $(CURDIR)/.cache/bin/golangci-lint-$(LINT_VERSION)/golangci-lint
+DOCS_VERSION  := v1.14.2
+DOCS          := $(CURDIR)/.cache/bin/helm-docs-$(DOCS_VERSION)/helm-docs
+CHART         := deploy/helm/keda-otel-scaler
 MODULES       := $(patsubst %/go.mod,%,$(wildcard go.mod demo/go.mod proto/generate/go.mod test/*/go.mod))
 MODULES       := $(patsubst go.mod,.,$(MODULES))
 
 .DEFAULT_GOAL := build
-.PHONY: demo test lint build generate promql otlp admission kserve supply sbom vulncheck e2e soak bench bench-servers fuzz fmt
+.PHONY: demo test lint build generate promql otlp admission kserve supply sbom vulncheck manifests helm-test image e2e soak bench bench-servers fuzz fmt
 
 # Show the product at work: a fleet of model servers, scaled before your eyes.
 demo:
@@ -68,6 +71,15 @@ vulncheck:
 		*) exit 1 ;; \
 	esac
 
+# What follows from the chart: its README, and manifests for those without Helm.
+manifests: $(DOCS)
+	$(DOCS) --chart-search-root=$(CHART) --template-files=README.md.gotmpl --sort-values-order=file --log-level=warning
+	cd test/helm && $(GO) run ./manifests ../../$(CHART) ../../deploy/manifests/keda-otel-scaler.yaml
+
+# The chart with values of many kinds: what it renders, and whether that is valid.
+helm-test:
+	cd test/helm && $(GO) vet ./... && $(GO) test -count=1 ./...
+
 # One package at a time: they pick free ports and measure reactions. The timeout
 # has room for building the peers on a machine that never did.
 e2e:
@@ -96,6 +108,9 @@ fuzz:
 fmt: $(LINT)
 	@set -e; for module in $(MODULES); do (cd $$module && $(LINT) fmt ./...); done
 
-# Built from source, so that the module checksums vouch for it.
+# Both built from source, so that the module checksums vouch for them.
+$(DOCS):
+	GOBIN=$(@D) $(GO) install github.com/norwoodj/helm-docs/cmd/helm-docs@$(DOCS_VERSION)
+
 $(LINT):
 	GOBIN=$(@D) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)

@@ -15,6 +15,7 @@
 - --max-series={{ int64 $store.maxSeries }}
 - --max-series-per-metric={{ int64 $store.maxSeriesPerMetric }}
 {{- include "keda-otel-scaler.missingArgs" $store }}
+{{- include "keda-otel-scaler.accessArgs" $settings }}
 - --log-level={{ regexMatch "^[0-9]+$" (toString $settings.logs.logLvl) | ternary "debug" $settings.logs.logLvl }}
 - --log-format={{ $settings.logs.format }}
 - --shutdown-timeout={{ $settings.shutdownTimeout }}
@@ -40,4 +41,29 @@ hold into a zero.
 {{- if and (ne $value 0.0) (not .errIfNotFound) (has .onMissing (list "" "value")) }}
 - --value-if-not-found={{ $value }}
 {{- end }}
+{{- end }}
+
+{{/* TLS and tokens. The peer has OTLP over gRPC alone; left open, ours over HTTP would be a way around it. */}}
+{{- define "keda-otel-scaler.accessArgs" -}}
+{{- $tls := .tls }}
+{{- range $flag, $files := dict "otlp-grpc" $tls "otlp-http" $tls "keda" $tls.keda "http" $tls.http }}
+{{- if and (dig "enabled" true $files) (or $files.certFile $tls.certFile) }}
+- --{{ $flag }}-tls-cert-file={{ $files.certFile | default $tls.certFile }}
+- --{{ $flag }}-tls-key-file={{ $files.keyFile | default $tls.keyFile }}
+{{- with $files.caFile }}
+- --{{ $flag }}-tls-client-ca-file={{ . }}
+{{- end }}
+- --{{ $flag }}-tls-min-version={{ $tls.minVersion }}
+{{- end }}
+{{- end }}
+{{- range $name, $token := .tokens }}
+{{- if $token.secretName }}
+- --{{ $name }}-token-file={{ include "keda-otel-scaler.tokenPath" $name }}/{{ $token.key }}
+{{- end }}
+{{- end }}
+- --tls-reload-interval={{ $tls.reloadInterval }}
+{{- end }}
+
+{{- define "keda-otel-scaler.tokenPath" -}}
+/etc/keda-otel-scaler/tokens/{{ . }}
 {{- end }}

@@ -1,5 +1,6 @@
 {{- define "keda-otel-scaler.env" -}}
-{{- $limit := dig "limits" "memory" "" .Values.resources | toString }}
+{{- $limit := dig "limits" "memory" "" .Values.resources }}
+{{- $limit = kindIs "string" $limit | ternary $limit (int64 $limit | toString) }}
 {{- if or $limit .Values.extraEnv }}
 env:
   {{- with $limit }}
@@ -12,13 +13,50 @@ env:
 {{- end }}
 {{- end }}
 
+{{/*
+The Secrets that the pod mounts: volume, Secret and path of each. otel-add-on's
+chart has no names for volumes; the index keeps two of one Secret apart.
+*/}}
+{{- define "keda-otel-scaler.secrets" -}}
+{{- $tls := .Values.settings.tls }}
+{{- range $i, $secret := $tls.secrets }}
+- {volume: tls-{{ $i }}, secret: {{ $secret.name | quote }}, path: {{ $secret.mountPath | quote }}}
+{{- end }}
+{{- if $tls.certificate.enabled }}
+- {volume: tls, secret: {{ include "keda-otel-scaler.certificateSecret" . }}, path: {{ include "keda-otel-scaler.certificatePath" . }}}
+{{- end }}
+{{- range $name, $token := .Values.settings.tokens }}
+{{- with $token.secretName }}
+- {volume: {{ $name }}-tokens, secret: {{ . | quote }}, path: {{ include "keda-otel-scaler.tokenPath" $name }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "keda-otel-scaler.certificatePath" -}}
+/etc/keda-otel-scaler/tls
+{{- end }}
+
+{{- define "keda-otel-scaler.certificateSecret" -}}
+{{ include "keda-otel-scaler.fullname" . | trunc 59 | trimSuffix "-" }}-tls
+{{- end }}
+
 {{- define "keda-otel-scaler.volumes" -}}
+{{- range include "keda-otel-scaler.secrets" . | fromYamlArray }}
+- name: {{ .volume }}
+  secret:
+    secretName: {{ .secret }}
+{{- end }}
 {{- with .Values.volumes }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
 
 {{- define "keda-otel-scaler.volumeMounts" -}}
+{{- range include "keda-otel-scaler.secrets" . | fromYamlArray }}
+- name: {{ .volume }}
+  mountPath: {{ .path }}
+  readOnly: true
+{{- end }}
 {{- with .Values.volumeMounts }}
 {{ toYaml . }}
 {{- end }}
