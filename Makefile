@@ -10,11 +10,11 @@ LINT          := $(CURDIR)/.cache/bin/golangci-lint-$(LINT_VERSION)/golangci-lin
 DOCS_VERSION  := v1.14.2
 DOCS          := $(CURDIR)/.cache/bin/helm-docs-$(DOCS_VERSION)/helm-docs
 CHART         := deploy/helm/keda-otel-scaler
-MODULES       := $(patsubst %/go.mod,%,$(wildcard go.mod demo/go.mod proto/generate/go.mod test/*/go.mod))
+MODULES       := $(patsubst %/go.mod,%,$(wildcard go.mod demo/go.mod proto/generate/go.mod deploy/image/go.mod test/*/go.mod))
 MODULES       := $(patsubst go.mod,.,$(MODULES))
 
 .DEFAULT_GOAL := build
-.PHONY: demo test lint build generate promql otlp admission kserve supply sbom vulncheck manifests helm-test image e2e soak bench bench-servers fuzz fmt
+.PHONY: demo test lint build generate promql otlp admission kserve supply sbom vulncheck manifests helm-test image image-test e2e soak bench bench-servers fuzz fmt
 
 # Show the product at work: a fleet of model servers, scaled before your eyes.
 demo:
@@ -31,7 +31,7 @@ lint: $(LINT)
 
 # One static file that needs nothing of the system it runs on.
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $(BINARY) ./cmd/keda-otel-scaler
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -ldflags='-s -w' -o $(BINARY) ./cmd/keda-otel-scaler
 
 # Go out of proto/*.proto, with the plugins of the versions in go.mod.
 generate:
@@ -75,6 +75,14 @@ vulncheck:
 manifests: $(DOCS)
 	$(DOCS) --chart-search-root=$(CHART) --template-files=README.md.gotmpl --sort-values-order=file --log-level=warning
 	cd test/helm && $(GO) run ./manifests ../../$(CHART) ../../deploy/manifests/keda-otel-scaler.yaml
+
+# An OCI layout in bin/image, with no Docker daemon; IMAGEFLAGS='-docker ../../bin/image.tar' is for docker load.
+image:
+	cd deploy/image && $(GO) run . -tag keda-otel-scaler:$$(sed -n 's/^appVersion: //p' ../../$(CHART)/Chart.yaml) $(IMAGEFLAGS)
+
+# The image is the same twice, and runs.
+image-test:
+	cd deploy/image && $(GO) vet ./... && $(GO) test -count=1 ./...
 
 # The chart with values of many kinds: what it renders, and whether that is valid.
 helm-test:
