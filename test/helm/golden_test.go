@@ -6,9 +6,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/lint"
 	"helm.sh/helm/v3/pkg/lint/support"
 	"sigs.k8s.io/yaml"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/test/helm/chart"
 )
 
 func TestRenderedIsGolden(t *testing.T) {
@@ -31,7 +34,9 @@ func TestLint(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var values map[string]any
 			require.NoError(t, yaml.Unmarshal([]byte(text), &values))
-			for _, message := range lint.All(chartDir, values, release.Namespace, true).Messages {
+			version, err := chartutil.ParseKubeVersion(chart.Kubernetes)
+			require.NoError(t, err)
+			for _, message := range lint.AllWithKubeVersion(chartDir, values, release.Namespace, version).Messages {
 				if message.Severity > support.InfoSev {
 					t.Error(message.Error())
 				}

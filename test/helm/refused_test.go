@@ -27,7 +27,9 @@ func TestRefused(t *testing.T) {
 		"otelCollector: {enabled: true}":                                                       "otelCollector: this chart brings no chart of OpenTelemetry's",
 		"opentelemetry-operator: {enabled: true}":                                              "opentelemetry-operator: this chart brings no chart of OpenTelemetry's",
 		"opentelemetry-collector: {enabled: true}":                                             "opentelemetry-collector: this chart brings no chart of OpenTelemetry's",
-		"validatingAdmissionPolicy: {enabled: true}":                                           "validatingAdmissionPolicy: this version has none: set enabled: false",
+		"webhook: {caBundle: -----BEGIN CERTIFICATE-----}":                                     "webhook.caBundle: it is for a certificate of your own: add webhook.secretName",
+		"webhook: {secretName: a}":                                                             "webhook.secretName: the API server has to know who issued it: add webhook.caBundle",
+		"webhook: {enabled: true, failurePolicy: Fail}":                                        "webhook.failurePolicy: Helm's certificate is a new one at every upgrade",
 		"settings: {tls: {certFile: /a}}":                                                      "settings.tls.certFile: there is no key for it: add settings.tls.keyFile",
 		"settings: {tls: {keyFile: /a}}":                                                       "settings.tls.keyFile: there is no certificate for it: add settings.tls.certFile",
 		"settings: {tls: {caFile: /a}}":                                                        "settings.tls.caFile: senders can be asked for certificates only over TLS",
@@ -54,10 +56,21 @@ func TestRefused(t *testing.T) {
 		"service: {otlpReceiverPort: 70000}":             "otlpReceiverPort",
 		"image: {digest: latest}":                        "digest",
 		"extraArgs: [http-sum-selectors]":                "extraArgs",
+		"settings: {enforceNamespaceLabel: k8s.ns}":      "enforceNamespaceLabel",
+		"webhook: {failurePolicy: Maybe}":                "failurePolicy",
+		"webhook: {caBundle: LS0tLS1CRUdJTg==}":          "caBundle",
 	} {
 		_, err := chart.Render(chartDir, values, release)
 		require.ErrorContains(t, err, want, values)
 	}
+}
+
+func TestPolicyNeedsKubernetesThatHasThem(t *testing.T) {
+	old := chart.Release{Name: "keda-otel-scaler", Namespace: "keda", Kubernetes: "v1.29.4"}
+	_, err := chart.Render(chartDir, "validatingAdmissionPolicy: {enabled: true}", old)
+	require.ErrorContains(t, err, "validatingAdmissionPolicy: Kubernetes has them from 1.30 on, and this is v1.29.4: set enabled: false, and webhook.enabled: true instead")
+	_, err = chart.Render(chartDir, "webhook: {enabled: true}", old)
+	require.NoError(t, err)
 }
 
 func TestAllFaultsAtOnce(t *testing.T) {

@@ -3,6 +3,7 @@
 package chart
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -15,8 +16,12 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// Kubernetes is the version that is rendered for if nobody says another. Helm's
+// library has one of its own that is long gone.
+const Kubernetes = "v1.34.0"
+
 // Release is what is not in the values.
-type Release struct{ Name, Namespace string }
+type Release struct{ Name, Namespace, Kubernetes string }
 
 // Rendered is what an installation would apply and print.
 type Rendered struct {
@@ -35,9 +40,15 @@ func Render(dir, values string, release Release) (Rendered, error) {
 	if err := yaml.Unmarshal([]byte(values), &user); err != nil {
 		return Rendered{}, fmt.Errorf("values: %w", err)
 	}
+	version, err := chartutil.ParseKubeVersion(cmp.Or(release.Kubernetes, Kubernetes))
+	if err != nil {
+		return Rendered{}, err
+	}
+	capabilities := *chartutil.DefaultCapabilities
+	capabilities.KubeVersion = *version
 	all, err := chartutil.ToRenderValues(c, user, chartutil.ReleaseOptions{
 		Name: release.Name, Namespace: release.Namespace, Revision: 1, IsInstall: true,
-	}, chartutil.DefaultCapabilities)
+	}, &capabilities)
 	if err != nil {
 		return Rendered{}, err
 	}

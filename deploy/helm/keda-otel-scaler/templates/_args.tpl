@@ -15,7 +15,11 @@
 - --max-series={{ int64 $store.maxSeries }}
 - --max-series-per-metric={{ int64 $store.maxSeriesPerMetric }}
 {{- include "keda-otel-scaler.missingArgs" $store }}
+{{- with $settings.enforceNamespaceLabel }}
+- --enforce-namespace-label={{ . }}
+{{- end }}
 {{- include "keda-otel-scaler.accessArgs" $settings }}
+{{- include "keda-otel-scaler.webhookArgs" . }}
 - --log-level={{ regexMatch "^[0-9]+$" (toString $settings.logs.logLvl) | ternary "debug" $settings.logs.logLvl }}
 - --log-format={{ $settings.logs.format }}
 - --shutdown-timeout={{ $settings.shutdownTimeout }}
@@ -62,6 +66,22 @@ hold into a zero.
 {{- end }}
 {{- end }}
 - --tls-reload-interval={{ $tls.reloadInterval }}
+{{- end }}
+
+{{- define "keda-otel-scaler.webhookArgs" -}}
+{{- if .Values.webhook.enabled }}
+{{- $path := ternary (include "keda-otel-scaler.certificatePath" .) (include "keda-otel-scaler.webhookPath" .) (eq (include "keda-otel-scaler.webhookTLS" .) "cert-manager") }}
+- --admission-address=:{{ .Values.webhook.port }}
+- --admission-service={{ include "keda-otel-scaler.fullname" . }}
+- --admission-tls-cert-file={{ $path }}/tls.crt
+- --admission-tls-key-file={{ $path }}/tls.key
+- --admission-tls-min-version={{ .Values.settings.tls.minVersion }}
+{{- end }}
+{{- end }}
+
+{{/* Where the webhook's certificate is from: the user's Secret, cert-manager's for the Service, or one that Helm makes. */}}
+{{- define "keda-otel-scaler.webhookTLS" -}}
+{{- if .Values.webhook.secretName }}secret{{ else if .Values.settings.tls.certificate.enabled }}cert-manager{{ else }}helm{{ end }}
 {{- end }}
 
 {{- define "keda-otel-scaler.tokenPath" -}}

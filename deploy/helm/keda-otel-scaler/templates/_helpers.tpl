@@ -17,6 +17,11 @@
 {{- .Values.namespace | default .Release.Namespace }}
 {{- end }}
 
+{{/* The name of what is in no namespace. */}}
+{{- define "keda-otel-scaler.clusterName" -}}
+{{- printf "%s.%s" (include "keda-otel-scaler.fullname" .) (include "keda-otel-scaler.namespace" .) }}
+{{- end }}
+
 {{- define "keda-otel-scaler.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "keda-otel-scaler.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -25,6 +25,9 @@ chart has no names for volumes; the index keeps two of one Secret apart.
 {{- if $tls.certificate.enabled }}
 - {volume: tls, secret: {{ include "keda-otel-scaler.certificateSecret" . }}, path: {{ include "keda-otel-scaler.certificatePath" . }}}
 {{- end }}
+{{- if and .Values.webhook.enabled (ne (include "keda-otel-scaler.webhookTLS" .) "cert-manager") }}
+- {volume: webhook-tls, secret: {{ include "keda-otel-scaler.webhookSecret" . | quote }}, path: {{ include "keda-otel-scaler.webhookPath" . }}}
+{{- end }}
 {{- range $name, $token := .Values.settings.tokens }}
 {{- with $token.secretName }}
 - {volume: {{ $name }}-tokens, secret: {{ . | quote }}, path: {{ include "keda-otel-scaler.tokenPath" $name }}}
@@ -38,6 +41,18 @@ chart has no names for volumes; the index keeps two of one Secret apart.
 
 {{- define "keda-otel-scaler.certificateSecret" -}}
 {{ include "keda-otel-scaler.fullname" . | trunc 59 | trimSuffix "-" }}-tls
+{{- end }}
+
+{{- define "keda-otel-scaler.webhookPath" -}}
+/etc/keda-otel-scaler/webhook-tls
+{{- end }}
+
+{{- define "keda-otel-scaler.webhookSecret" -}}
+{{- if .Values.webhook.secretName }}
+{{- .Values.webhook.secretName }}
+{{- else }}
+{{- include "keda-otel-scaler.fullname" . | trunc 51 | trimSuffix "-" }}-webhook-tls
+{{- end }}
 {{- end }}
 
 {{- define "keda-otel-scaler.volumes" -}}
