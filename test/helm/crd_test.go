@@ -15,6 +15,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	"sigs.k8s.io/yaml"
@@ -88,6 +89,7 @@ func customResource(t *testing.T, apiVersion, kind, object string) error {
 	}
 	structural, err := schema.NewStructural(props)
 	require.NoError(t, err)
+	defaulting.Default(content, structural) // as the server does before it looks
 	validator, _, err := validation.NewSchemaValidator(props)
 	require.NoError(t, err)
 	var faults []string
