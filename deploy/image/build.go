@@ -38,8 +38,9 @@ const (
 	user       = "65532:65532" // by number, so that Kubernetes can tell that it is not root, and no /etc/passwd is needed
 )
 
-// newImage is the program on nothing else: it asks no one over TLS by itself,
-// so there are no authorities' certificates either.
+// newImage is the program on nothing else. There are no authorities' certificates:
+// what it asks over TLS, a receiver of its spans, is the cluster's own, and
+// OTEL_EXPORTER_OTLP_CERTIFICATE names who issued that one's.
 func newImage(binary, architecture string) (v1.Image, error) {
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {

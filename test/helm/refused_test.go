@@ -41,6 +41,7 @@ func TestRefused(t *testing.T) {
 		"settings: {tls: {certificate: {enabled: true, issuerRef: {name: a}}, " + files + "}}": "settings.tls.certificate: no port uses it: set settings.tls.certFile: /etc/keda-otel-scaler/tls/tls.crt",
 		"podDisruptionBudget: {enabled: true, minAvailable: 1, maxUnavailable: 0}":             "podDisruptionBudget: Kubernetes takes minAvailable or maxUnavailable, not both",
 		"{serviceMonitor: {enabled: true}, podMonitor: {enabled: true}}":                       "podMonitor: with serviceMonitor, every pod would be scraped twice",
+		"{networkPolicy: {enabled: true}, settings: {tracesEndpoint: http://a:4317}}":          "networkPolicy.egress: nothing may go out, so no span would reach settings.tracesEndpoint: add a rule for it",
 		"resources: {limits: {memory: 1Zi}}":                                                   "resources.limits.memory: 1Zi: want a quantity such as 1Gi",
 
 		// What the schema says.

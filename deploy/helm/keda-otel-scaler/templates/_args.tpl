@@ -20,6 +20,9 @@
 {{- end }}
 {{- include "keda-otel-scaler.accessArgs" $settings }}
 {{- include "keda-otel-scaler.webhookArgs" . }}
+{{- with $settings.tracesEndpoint }}
+- --traces-endpoint={{ . }}
+{{- end }}
 - --log-level={{ regexMatch "^[0-9]+$" (toString $settings.logs.logLvl) | ternary "debug" $settings.logs.logLvl }}
 - --log-format={{ $settings.logs.format }}
 - --shutdown-timeout={{ $settings.shutdownTimeout }}
