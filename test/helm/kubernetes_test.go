@@ -35,14 +35,21 @@ func decoder(t *testing.T) (runtime.Decoder, *runtime.Scheme) {
 // who define the kind.
 func checkObject(t *testing.T, object string) {
 	t.Helper()
+	require.NoError(t, objectFault(t, object), object)
+}
+
+func objectFault(t *testing.T, object string) error {
+	t.Helper()
 	var meta struct{ APIVersion, Kind string }
-	require.NoError(t, yaml.Unmarshal([]byte(object), &meta), object)
+	if err := yaml.Unmarshal([]byte(object), &meta); err != nil {
+		return err
+	}
 	decoder, _ := decoder(t)
 	_, _, err := decoder.Decode([]byte(object), nil, nil)
 	if runtime.IsNotRegisteredError(err) {
 		err = customResource(t, meta.APIVersion, meta.Kind, object)
 	}
-	require.NoError(t, err, object)
+	return err
 }
 
 func TestObjectsAreValid(t *testing.T) {
