@@ -1,18 +1,34 @@
 package otlpreceiver
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 )
 
+var errIsJSON = errors.New("it is JSON: send it with the content type application/json")
+
 // decode reads a request. Nothing of the result points into b.
 func decode(b []byte) (pmetric.Metrics, error) {
 	req := pmetricotlp.NewExportRequest()
-	if err := req.UnmarshalProto(b); err != nil {
+	err := req.UnmarshalProto(b)
+	if (err != nil || req.Metrics().DataPointCount() == 0) && isJSON(b) {
+		// Text can be well-formed protobuf, all of it fields that nobody knows: its
+		// sender would be told that the points are stored.
+		return pmetric.Metrics{}, errIsJSON
+	}
+	if err != nil {
 		return pmetric.Metrics{}, err
 	}
 	return req.Metrics(), nil
+}
+
+func isJSON(b []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(b, " \t\r\n"), []byte("{")) && json.Valid(b)
 }
 
 // attribute is an OTLP attribute as the rest of the package sees it. Queries

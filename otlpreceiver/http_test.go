@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -181,6 +182,8 @@ func TestStatusCodesOfHTTP(t *testing.T) {
 	good := encoded(t, gaugeOf("new", double(0, 1)))
 	text := asJSON(t, resource(nil, gaugeOf("new", double(0, 1))))
 	bomb := make([]byte, 100*httpLimit)
+	// Field 4, a varint, and field 4 again, the 'r' bytes after the r.
+	jsonAndProtobuf := fmt.Appendf(nil, ` {"resourceMetrics":[%*s]}`, 'r'-len(`esourceMetrics":[]}`), "")
 	for _, c := range []struct {
 		name, method string
 		body         []byte
@@ -203,6 +206,8 @@ func TestStatusCodesOfHTTP(t *testing.T) {
 		{"garbage", "", []byte("GET / HTTP/1.1"), []string{"Content-Type", protobufType}, http.StatusBadRequest, "not an OTLP ExportMetricsServiceRequest", "malformed"},
 		{"cut short", "", good[:len(good)-1], []string{"Content-Type", protobufType}, http.StatusBadRequest, "not an OTLP ExportMetricsServiceRequest", "malformed"},
 		{"protobuf as JSON", "", good, []string{"Content-Type", jsonType}, http.StatusBadRequest, "not an OTLP ExportMetricsServiceRequest", "malformed"},
+		{"JSON as protobuf", "", text, []string{"Content-Type", protobufType}, http.StatusBadRequest, "it is JSON: send it with the content type application/json", "malformed"},
+		{"JSON that is protobuf, too", "", jsonAndProtobuf, []string{"Content-Type", protobufType}, http.StatusBadRequest, "it is JSON: send it with the content type application/json", "malformed"},
 		{"no JSON", "", nil, []string{"Content-Type", jsonType}, http.StatusBadRequest, "not an OTLP ExportMetricsServiceRequest", "malformed"},
 		{"JSON, then more", "", append(bytes.Clone(text), '}'), []string{"Content-Type", jsonType}, http.StatusBadRequest, "not an OTLP ExportMetricsServiceRequest", "malformed"},
 		{"JSON of a wrong type", "", []byte(`{"resourceMetrics":7}`), []string{"Content-Type", jsonType}, http.StatusBadRequest, "not an OTLP ExportMetricsServiceRequest", "malformed"},
