@@ -72,6 +72,27 @@ func TestAdviceOnNearMisses(t *testing.T) {
 	}
 }
 
+func TestNearestOfSeveral(t *testing.T) {
+	for _, tc := range []struct {
+		name, asked string
+		there       []string
+		want        []string
+	}{
+		{"of those that contain it the shorter", "requests", []string{"http_requests_in_flight_total", "grpc_requests_total", "requests_by_path"},
+			[]string{"requests_by_path", "grpc_requests_total", "http_requests_in_flight_total"}},
+		{"of those that it contains the longer", "vllm_num_requests_running", []string{"num", "num_requests", "vllm"},
+			[]string{"num_requests", "vllm", "num"}},
+		{"one with few other letters before one that contains it", "request", []string{"request_total", "requext"}, []string{"requext", "request_total"}},
+		{"asked for in capitals", "PREDICTOR", []string{"encoder", "predictor"}, []string{"predictor"}},
+		{"there in capitals", "predictor", []string{"ENCODER", "PREDICTOR"}, []string{"PREDICTOR"}},
+		{"a part of it in capitals", "PREDICT", []string{"encoder", "my-predictor-of-all"}, []string{"my-predictor-of-all"}},
+	} {
+		near, similar := nearest(labels.MustNewMatcher(labels.MatchEqual, "l", tc.asked), tc.there)
+		require.True(t, similar, tc.name)
+		require.Equal(t, tc.want, near, tc.name)
+	}
+}
+
 func TestExplanationIsBounded(t *testing.T) {
 	f := newFixture(t)
 	var script strings.Builder

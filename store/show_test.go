@@ -38,6 +38,22 @@ func TestShowPutsTheGoneFirstAndTheEndedLast(t *testing.T) {
 	require.Equal(t, Live, shown[1].State)
 }
 
+// TestShowTakesRoomForWhatItShows: a selector may match a million series, and
+// what is remembered of each state is not more than the limit.
+func TestShowTakesRoomForWhatItShows(t *testing.T) {
+	s, _ := newStore(t, Options{})
+	for i := range 4000 {
+		push(t, s, labels.FromStrings(labels.MetricName, "m", "pod", fmt.Sprint(i)), 0, 1)
+	}
+	all := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "m")
+	allocs := func(f func() error) float64 {
+		return testing.AllocsPerRun(10, func() { require.NoError(t, f()) })
+	}
+	counted := allocs(func() error { _, err := s.Presence(t.Context(), all); return err })
+	shown := allocs(func() error { _, _, err := s.Show(t.Context(), 1, all); return err })
+	require.LessOrEqual(t, shown, counted+6, "one list, and what the one series takes")
+}
+
 func TestShowTellsHistogramsFromNumbers(t *testing.T) {
 	s, _ := newStore(t, Options{})
 	a := s.Appender()
