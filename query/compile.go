@@ -1,9 +1,11 @@
 package query
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -81,22 +83,38 @@ func (e *Engine) plan(expr parser.Expr, scope Scope) (*Plan, error) {
 	}
 	p := &Plan{e: e, text: text, scope: scope, filters: filters(expr), direct: newDirect(expr)}
 	p.standing.p = p
+	subqueries := false
 	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
-		if vs, ok := n.(*parser.VectorSelector); ok {
-			if !scope.bounds(vs.LabelMatchers) {
+		switch n := n.(type) {
+		case *parser.SubqueryExpr:
+			subqueries = true
+		case *parser.VectorSelector:
+			if !scope.bounds(n.LabelMatchers) {
 				err = badf("%q: %w", text, errUnscoped)
 			}
-			p.selectors = append(p.selectors, vs.LabelMatchers)
+			p.selectors = append(p.selectors, n.LabelMatchers)
 			if p.metric == "" {
-				p.metric = metricName(vs)
+				p.metric = metricName(n)
 			}
 		}
 		return nil
 	})
+	if err == nil && subqueries {
+		err = e.boundSubqueries(text)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+func (e *Engine) boundSubqueries(text string) error {
+	q, err := e.bounded().NewInstantQuery(context.Background(), nil, nil, text, time.Time{})
+	if err != nil {
+		return badf("%q: %w", text, err)
+	}
+	q.Close()
+	return nil
 }
 
 func isSelector(expr parser.Expr) bool {

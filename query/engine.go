@@ -83,23 +83,24 @@ func New(o Options) (*Engine, error) {
 		plans:   plans,
 		metrics: newMetrics(o.Registerer),
 		promql: promql.NewEngine(promql.EngineOpts{
-			Logger:               o.Logger,
-			MaxSamples:           o.MaxSamples,
-			Timeout:              o.Timeout,
-			LookbackDelta:        o.Lookback,
-			EnableAtModifier:     true,
-			EnableNegativeOffset: true,
-			Parser:               p,
-			// A subquery without a step is taken at this one; the retention is
-			// short, so Prometheus' minute would see one or two points.
-			NoStepSubqueryIntervalFn: func(int64) int64 { return (5 * time.Second).Milliseconds() },
+			Logger:                   o.Logger,
+			MaxSamples:               o.MaxSamples,
+			Timeout:                  o.Timeout,
+			LookbackDelta:            o.Lookback,
+			EnableAtModifier:         true,
+			EnableNegativeOffset:     true,
+			Parser:                   p,
+			NoStepSubqueryIntervalFn: func(int64) int64 { return subqueryStep.Milliseconds() },
 		}),
 	}, nil
 }
 
 // PromQL returns the engine that plans fall back on, for those who ask for more
-// than one number, and its parser. Every plan's text is a query to it.
-func (e *Engine) PromQL() (*promql.Engine, parser.Parser) { return e.promql, e.parser }
+// than one number, and its parser. Every plan's text is a query to it. A query
+// whose subqueries have more points than MaxSamples is refused.
+func (e *Engine) PromQL() (promql.QueryEngine, parser.Parser) { return e.bounded(), e.parser }
+
+func (e *Engine) bounded() bounded { return bounded{e.promql, e.opts.MaxSamples} }
 
 // Compile returns the plan of a query, from the cache if it can. The errors
 // wrap ErrBadQuery and say what to write instead.

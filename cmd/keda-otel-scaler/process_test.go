@@ -34,7 +34,7 @@ func TestBinary(t *testing.T) {
 		require.NotEqual(t, elf.PT_INTERP, segment.Type, "linked dynamically")
 	}
 
-	program := exec.CommandContext(t.Context(), binary, "--query-max-concurrency=1",
+	program := exec.CommandContext(t.Context(), binary, "--query-max-concurrency=1", "--query-max-samples=1000000000000", // or the query is refused
 		"--otlp-grpc-address=127.0.0.1:0", "--otlp-http-address=127.0.0.1:0", "--keda-address=127.0.0.1:0", "--http-address=127.0.0.1:0", "--telemetry-address=127.0.0.1:0")
 	stderr, err := program.StderrPipe()
 	require.NoError(t, err)

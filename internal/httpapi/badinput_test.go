@@ -23,6 +23,7 @@ func TestRefused(t *testing.T) {
 	f := newFixture(t)
 	f.load(t, pods)
 	const resolution = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"
+	const perSeries = " for each series, of 1000 that an evaluation may have (--query-max-samples): shorten their ranges or lengthen their steps, for example [5m:5s]"
 	for _, tc := range []struct {
 		path, kind, message string
 		code                int
@@ -54,6 +55,8 @@ func TestRefused(t *testing.T) {
 		{"query_range?query=1&start=0&end=11001&step=1", "bad_data", resolution, 400},
 		{"query_range?query=1&start=0&end=946684800&step=1ms", "bad_data", resolution, 400}, // 30 years
 		{"query_range?query=1&step=1e9&start=" + url.QueryEscape(minTimeText) + "&end=" + url.QueryEscape(maxTimeText), "bad_data", resolution, 400},
+		{"query?query=max_over_time(idle[30y:1ms])", "bad_data", `invalid parameter "query": the subqueries have 9.461e+11 points` + perSeries, 400},
+		{"query_range?query=max_over_time(idle[100s:1s])&start=0&end=10&step=1", "bad_data", `invalid parameter "query": the subqueries have 1111 points` + perSeries, 400},
 		{"series", "bad_data", `no match[] parameter provided`, 400},
 		{"series?match[]=a&start=x", "bad_data", `invalid parameter "start": invalid time value for 'start': cannot parse "x" to a valid timestamp`, 400},
 		{"series?match[]={", "bad_data", `invalid parameter "match[]": 1:2: parse error: unexpected end of input inside braces`, 400},
