@@ -57,9 +57,23 @@ type situation struct {
 	// before returns the most that the query was just before series fell silent, if
 	// that can still be told.
 	before func(query.Loss) (float64, bool)
+	reset  *reset // if any
 }
 
-// decide answers for a trigger. Where data is missing and the trigger does not
+// decide answers for a trigger. What a reset has left or let through while it was
+// decided is not believed, whatever the trigger says, but for values that make it
+// active.
+func decide(s situation) answer {
+	a := s.judge()
+	if s.reset != nil { // asked last, since looking back evaluates as well
+		if err := s.reset.holds(s.at); err != nil {
+			return answer{cause: causeWarming, active: a.active && s.err == nil, err: err}
+		}
+	}
+	return a
+}
+
+// judge answers for a trigger by its data. Where data is missing and the trigger does not
 // say what that means:
 //
 //   - the process is warming up: hold; the senders may not have come back yet. If
@@ -73,7 +87,7 @@ type situation struct {
 //   - series fell silent, and there was no load then: 0
 //   - series fell silent under load, or nobody can tell: hold
 //   - series are there but too fresh for the query's functions: hold
-func decide(s situation) answer {
+func (s situation) judge() answer {
 	var empty *query.EmptyError
 	switch {
 	case s.err == nil:

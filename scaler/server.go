@@ -47,6 +47,7 @@ type Server struct {
 	objects  objects // the same triggers, by their ScaledObjects
 	metrics  *metrics
 	slots    chan struct{} // one taken for each open stream
+	reset    reset
 
 	stopOnce sync.Once
 	stopped  chan struct{}
@@ -232,6 +233,7 @@ func (s *Server) situation(ctx context.Context, q *question, now time.Time) situ
 		err:     err,
 		warming: now.Sub(s.started) < s.opts.WarmUp,
 		before:  func(loss query.Loss) (float64, bool) { return q.plan.Before(ctx, loss) },
+		reset:   &s.reset,
 	}
 }
 

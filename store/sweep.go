@@ -46,6 +46,10 @@ func (s *Store) Sweep() {
 	if len(idle) > 0 {
 		s.free(idle, mint, touched)
 	}
+	tell(touched)
+}
+
+func tell(touched map[*Watch]struct{}) {
 	for w := range touched {
 		if w.mark() {
 			w.changed()

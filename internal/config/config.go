@@ -66,6 +66,7 @@ type Config struct {
 	Profiling           bool   // Go's profiles at the telemetry address
 	QueryMaxConcurrency int    // requests of the HTTP API evaluated at a time
 	HTTPSumSelectors    bool   // answer as under /keda everywhere: sums of bare selectors, no empty result that hides load
+	HTTPAllowReset      bool   // take POST /memstore/reset, which empties the store
 	NamespaceLabel      string // label with which a query must name its asker's namespace; empty enforces none
 	HTTPCORSOrigin      string // regular expression of the origins, in full, whose scripts may read the HTTP API; empty is none
 
@@ -128,6 +129,7 @@ var examples = map[string]string{ //nolint:gosec // where tokens are is no token
 	"profiling":                    "false",
 	"query-max-concurrency":        "20",
 	"http-sum-selectors":           "false",
+	"http-allow-reset":             "false",
 	"enforce-namespace-label":      "namespace",
 	"http-cors-origin":             `https://grafana\.example\.com`,
 	"otlp-grpc-tls-cert-file":      "/etc/tls/tls.crt",
@@ -195,6 +197,7 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 
 	f.StringVar(&c.NamespaceLabel, "enforce-namespace-label", "", "`label` that must have a ScaledObject's namespace for its query to see a series, and under /keda that of the parameter namespace; none is all series for all")
 	f.BoolVar(&c.HTTPSumSelectors, "http-sum-selectors", false, "answer over HTTP as under /keda everywhere: an instant query that is a bare selector with its sum, an empty result that hides load with an error")
+	f.BoolVar(&c.HTTPAllowReset, "http-allow-reset", false, "let whoever may ask over HTTP empty the store by POST /memstore/reset, as otel-add-on has it; KEDA is told to hold for the warm-up, 30s at least, after each")
 	f.StringVar(&c.HTTPCORSOrigin, "http-cors-origin", ".*", "regular `expression` of the origins, in full, whose scripts may read the HTTP API; empty is none")
 
 	f.StringVar(&c.AdmissionAddress, "admission-address", "", "`address` to answer the API server on, which asks whether a ScaledObject is right (validating webhook, HTTPS, at /validate); none is no webhook")

@@ -89,6 +89,7 @@ var others = map[string]string{
 	"query-cache-size":             "17",
 	"query-max-concurrency":        "18",
 	"http-sum-selectors":           "true",
+	"http-allow-reset":             "true",
 	"enforce-namespace-label":      "k8s_namespace_name",
 	"http-cors-origin":             "",
 	"otlp-grpc-tls-cert-file":      "/c",

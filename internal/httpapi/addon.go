@@ -24,14 +24,14 @@ func (a *API) registerAddOn(mux *http.ServeMux) {
 		"GET /info":            a.info,
 		"GET /memstore/names":  a.memstoreNames,
 		"POST /memstore/query": a.memstoreQuery,
-		"POST /memstore/reset": a.memstoreReset,
 	} {
 		mux.Handle(pattern, a.addOn(pattern, a.opts.Timeout, a.queries, serve))
 	}
 	mux.Handle("GET /memstore/data", a.addOn("GET /memstore/data", dumpTimeout, a.dumps, a.memstoreData))
+	mux.Handle("POST /memstore/reset", a.addOn("POST /memstore/reset", dumpTimeout, a.dumps, a.memstoreReset))
 }
 
-// dumpTimeout bounds an answer that holds the whole store.
+// dumpTimeout bounds what goes through the whole store.
 const dumpTimeout = 30 * time.Second
 
 func (a *API) addOn(name string, timeout time.Duration, turns *gate, serve func(*output, *request) error) http.Handler {
@@ -217,11 +217,17 @@ func (a *API) memstoreQuery(o *output, r *request) error {
 	return nil
 }
 
-// memstoreReset refuses: whoever reaches the port could scale every workload to
-// nothing.
-func (a *API) memstoreReset(o *output, _ *request) error {
-	o.operation(http.StatusForbidden, operation{Operation: "reset", Error: fmt.Sprintf(
-		"the store can't be emptied from outside; a series that gets no more samples is forgotten within %s by itself", a.opts.Retention)})
+// memstoreReset refuses unless it is told otherwise: whoever reaches the port
+// could hold every workload where it is.
+func (a *API) memstoreReset(o *output, r *request) error {
+	if a.opts.Reset == nil {
+		o.operation(http.StatusForbidden, operation{Operation: "reset", Error: fmt.Sprintf(
+			"the store is not emptied from outside without --http-allow-reset; a series that gets no more samples is forgotten within %s by itself", a.opts.Retention)})
+		return nil
+	}
+	a.opts.Logger.Warn("the store is emptied over HTTP", "peer", r.RemoteAddr)
+	a.opts.Reset()
+	o.operation(http.StatusOK, operation{OK: true, Operation: "reset"})
 	return nil
 }
 

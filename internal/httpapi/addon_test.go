@@ -2,12 +2,16 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
 // TestAddOn holds the answers to what otel-add-on v0.1.4 gives its users'
@@ -82,11 +86,39 @@ func TestAddOnQueries(t *testing.T) {
 	}
 }
 
-func TestNobodyEmptiesTheStore(t *testing.T) {
+func TestNobodyEmptiesTheStoreUnlessToldSo(t *testing.T) {
 	f := newFixture(t)
 	f.load(t, pods)
 	w := f.do(post(t.Context(), "/memstore/reset", nil))
 	require.Equal(t, http.StatusForbidden, w.Code)
-	require.JSONEq(t, `{"ok":false,"operation":"reset","value":0,"error":"the store can't be emptied from outside; a series that gets no more samples is forgotten within 2m0s by itself"}`, w.Body.String())
+	require.JSONEq(t, `{"ok":false,"operation":"reset","value":0,"error":"the store is not emptied from outside without --http-allow-reset; a series that gets no more samples is forgotten within 2m0s by itself"}`, w.Body.String())
 	require.Equal(t, 4, f.store.SeriesCount())
+
+	f = newFixture(t, func(o *Options) { o.Reset = func() { o.Queryable.(*store.Store).Reset() } })
+	f.load(t, pods)
+	require.Equal(t, http.StatusMethodNotAllowed, f.do(get(t.Context(), "/memstore/reset")).Code)
+	require.Equal(t, 4, f.store.SeriesCount(), "a link that is looked at empties nothing")
+	w = f.do(post(t.Context(), "/memstore/reset", nil))
+	require.Equal(t, http.StatusOK, w.Code)
+	require.JSONEq(t, `{"ok":true,"operation":"reset","value":0,"error":""}`, w.Body.String())
+	require.Zero(t, f.store.SeriesCount())
+}
+
+// TestHeldResultsAreNotForKEDA, whatever they are; everybody else gets them.
+func TestHeldResultsAreNotForKEDA(t *testing.T) {
+	var began time.Time
+	f := newFixture(t, func(o *Options) {
+		o.Held = func(at time.Time) error {
+			began = at
+			return errors.New("not now")
+		}
+	})
+	f.load(t, pods)
+	require.Equal(t, http.StatusOK, f.do(get(t.Context(), "/api/v1/query?query=running")).Code)
+	require.Zero(t, began)
+	for _, query := range []string{"running", "vector(0)", "nothing"} {
+		w := f.do(get(t.Context(), "/keda/api/v1/query?query="+query))
+		require.Equal(t, errorBody{"error", "execution", "not now"}, decodeError(t, w.Body))
+		require.Equal(t, f.now(), began)
+	}
 }

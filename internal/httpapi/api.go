@@ -33,6 +33,11 @@ type Options struct {
 	// below, because part of what it is made of is missing; an error if it must not
 	// be read at all (never asked if nil).
 	AtLeast func(ctx context.Context, namespace, query string) (float64, error)
+	// Held tells why the result of a query under /keda that began at a moment must
+	// not be told, whatever it is; nil if it may (never asked if nil).
+	Held func(began time.Time) error
+	// Reset takes away all data for POST /memstore/reset; if nil, that is refused.
+	Reset func()
 	// Within returns what a request under /keda may see, by the namespace that it
 	// must name; if nil, it sees everything and names none.
 	Within func(namespace string) storage.Queryable

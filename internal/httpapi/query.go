@@ -33,6 +33,9 @@ func (a *API) query(r *request) (answer, error) {
 	if err == nil && r.sum && at.Equal(now) {
 		err = a.decide(r, text, result.vector)
 	}
+	if err == nil && r.sum && a.opts.Held != nil {
+		err = a.opts.Held(now)
+	}
 	return result, err
 }
 

@@ -38,6 +38,8 @@ func newAPI(cfg config.Config, samples *store.Store, queries *query.Engine, answ
 		AddOn:        addOn(queries),
 		Missing:      missing(answers),
 		AtLeast:      atLeast(answers),
+		Held:         answers.HeldByReset,
+		Reset:        reset(cfg, samples, answers),
 		Within:       within(cfg, samples, answers),
 		Timeout:      cfg.QueryTimeout,
 		Concurrency:  cfg.QueryMaxConcurrency,
@@ -83,6 +85,14 @@ func scope(answers *scaler.Server, namespace string) query.Scope {
 		return query.Scope{}
 	}
 	return answers.Scope(namespace)
+}
+
+// reset is nil if nobody may.
+func reset(cfg config.Config, samples *store.Store, answers *scaler.Server) func() {
+	if !cfg.HTTPAllowReset {
+		return nil
+	}
+	return func() { answers.Reset(samples.Reset) }
 }
 
 // within is nil if everybody sees everything.

@@ -23,7 +23,8 @@ Prometheus' API       /api/v1/query, query_range, series, labels, label/<name>/v
 for KEDA's            /keda/api/v1/...: the same, but an instant query that is a bare
 prometheus trigger    selector is answered with its sum
 OTLP over HTTP        POST /api/v1/otlp/v1/metrics, as to Prometheus
-otel-add-on's API     /info, /memstore/names, /memstore/data, POST /memstore/query
+otel-add-on's API     /info, /memstore/names, /memstore/data, POST /memstore/query, and
+                      with --http-allow-reset POST /memstore/reset
 why did it scale?     /keda_otel_scaler.inspect.v1.InspectService/..., gRPC and JSON
 
 keda-otel-scaler query 'sum(vllm:num_requests_running)' asks it from a command line,
