@@ -92,9 +92,10 @@ func BenchmarkAsk(b *testing.B) {
 	r := newRig(b, Options{})
 	r.push("a", 1)
 	req := &pb.GetMetricsRequest{ScaledObjectRef: ref(kserve), MetricName: "m"}
+	ctx := from(b.Context(), "10.0.0.7")
 	b.ReportAllocs()
 	for range b.N {
-		if _, err := r.server.GetMetrics(b.Context(), req); err != nil {
+		if _, err := r.server.GetMetrics(ctx, req); err != nil {
 			b.Fatal(err)
 		}
 	}

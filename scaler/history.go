@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -36,7 +37,8 @@ type asked struct {
 
 // asks notes a question, and the metadata that came with it. It tells whether
 // that has changed.
-func (st *state) asks(by rpc, at time.Time, t *trigger) (edited bool) {
+func (st *state) asks(from netip.Addr, by rpc, at time.Time, t *trigger) (edited bool) {
+	st.peers.note(from, by, at)
 	st.asked[by].count.Add(1)
 	st.asked[by].last.Store(at.UnixMilli())
 	if st.trigger.Load().same(t) {

@@ -50,6 +50,7 @@ type Trigger struct {
 	Told        *Answer // the last; nil if KEDA has only asked for the target
 	AskedAt     time.Time
 	Asked       []Asked
+	Peers       []Peer // the one that asked last first, maxPeers at most
 	Streams     int
 	Transitions []Transition // the newest first
 	Failures    []Failure    // the newest first
@@ -118,6 +119,7 @@ func (st *state) shown() Trigger {
 			ClampMin: t.clampMin, ClampMax: t.clampMax, Missing: t.missing, Unread: t.unknown,
 		},
 		AskedAt: st.askedAt(),
+		Peers:   st.peers.shown(),
 		Streams: int(st.streams.Load()),
 	}
 	for by := range st.asked {

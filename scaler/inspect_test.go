@@ -39,7 +39,7 @@ func TestHistoryIsBoundedAndNewestFirst(t *testing.T) {
 func TestErrorsAreCountedWhileTheyRepeat(t *testing.T) {
 	r := newRig(t, Options{})
 	md := with(kserve, "metricQuery", kserve["metricQuery"]+strings.Repeat(" + 0", 2000))
-	q, err := r.server.lookup(ref(md), rpcMetrics)
+	q, err := r.server.lookup(t.Context(), ref(md), rpcMetrics)
 	require.NoError(t, err)
 	for i := range 2 * maxErrors {
 		for second := range 3 {
@@ -157,5 +157,6 @@ func TestNotingWhoAsksAllocatesNothing(t *testing.T) {
 	require.NoError(t, err)
 	st := &state{}
 	st.trigger.Store(tr)
-	require.Zero(t, testing.AllocsPerRun(100, func() { require.False(t, st.asks(rpcMetrics, time.Unix(1, 0), tr)) }))
+	ctx := from(t.Context(), "fd00::7")
+	require.Zero(t, testing.AllocsPerRun(100, func() { require.False(t, st.asks(asker(ctx), rpcMetrics, time.Unix(1, 0), tr)) }))
 }

@@ -96,7 +96,7 @@ s true 2
 func TestForgottenTriggersHaveNoMetrics(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	r := newRig(t, Options{MaxListed: 2, Registerer: registry})
-	q, err := r.server.lookup(ref(kserve), rpcMetrics)
+	q, err := r.server.lookup(t.Context(), ref(kserve), rpcMetrics)
 	require.NoError(t, err)
 	require.Contains(t, listedMetrics(t, registry), "s true 1\n")
 	require.True(t, r.server.triggers.Remove(q.state.key))

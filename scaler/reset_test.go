@@ -80,7 +80,7 @@ func TestResetForgetsNoLoad(t *testing.T) {
 func TestResetWhileAnAnswerIsMade(t *testing.T) {
 	r := newRig(t, Options{})
 	r.push("a", 0)
-	q, err := r.server.lookup(ref(kserve), rpcMetrics)
+	q, err := r.server.lookup(t.Context(), ref(kserve), rpcMetrics)
 	require.NoError(t, err)
 	s := r.server.situation(t.Context(), q, r.server.opts.Now())
 	require.NoError(t, decide(s).err)

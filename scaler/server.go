@@ -100,8 +100,8 @@ func (s *Server) Stop() { s.stopOnce.Do(func() { close(s.stopped) }) }
 
 // GetMetricSpec answers from the metadata alone: an error here fails all
 // triggers of the ScaledObject, so it must mean that the metadata is wrong.
-func (s *Server) GetMetricSpec(_ context.Context, ref *pb.ScaledObjectRef) (*pb.GetMetricSpecResponse, error) {
-	q, err := s.lookup(ref, rpcSpec)
+func (s *Server) GetMetricSpec(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.GetMetricSpecResponse, error) {
+	q, err := s.lookup(ctx, ref, rpcSpec)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (s *Server) GetMetricSpec(_ context.Context, ref *pb.ScaledObjectRef) (*pb.
 
 // GetMetrics answers with exactly one value, under the name that was asked for.
 func (s *Server) GetMetrics(ctx context.Context, req *pb.GetMetricsRequest) (*pb.GetMetricsResponse, error) {
-	q, err := s.lookup(req.GetScaledObjectRef(), rpcMetrics)
+	q, err := s.lookup(ctx, req.GetScaledObjectRef(), rpcMetrics)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (s *Server) GetMetrics(ctx context.Context, req *pb.GetMetricsRequest) (*pb
 
 // IsActive tells whether the value is above the activation target.
 func (s *Server) IsActive(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.IsActiveResponse, error) {
-	q, err := s.lookup(ref, rpcActive)
+	q, err := s.lookup(ctx, ref, rpcActive)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ type question struct {
 
 // lookup understands the metadata, finds what is remembered of the trigger, and
 // notes who asks.
-func (s *Server) lookup(ref *pb.ScaledObjectRef, by rpc) (*question, error) {
+func (s *Server) lookup(ctx context.Context, ref *pb.ScaledObjectRef, by rpc) (*question, error) {
 	if ref == nil {
 		return nil, status.Error(codes.InvalidArgument, "the request has no ScaledObjectRef")
 	}
@@ -175,7 +175,7 @@ func (s *Server) lookup(ref *pb.ScaledObjectRef, by rpc) (*question, error) {
 			s.logNew(q)
 		}
 	}
-	if st.asks(by, s.opts.Now(), q.trigger) {
+	if st.asks(asker(ctx), by, s.opts.Now(), q.trigger) {
 		s.objects.changed(object)
 	}
 	s.objects.listed.see(st)

@@ -22,7 +22,7 @@ import (
 // remembered of the trigger.
 func TestSettledMeansThatNothingWouldChange(t *testing.T) {
 	r := newRig(t, Options{})
-	q, err := r.server.lookup(ref(kserve), rpcMetrics)
+	q, err := r.server.lookup(t.Context(), ref(kserve), rpcMetrics)
 	require.NoError(t, err)
 	s := &shown{decided: &q.state.decided}
 	decide := func(v float64, err error) {
@@ -54,7 +54,7 @@ func TestSettledMeansThatNothingWouldChange(t *testing.T) {
 // and its decision.
 func TestLateDecisionIsNotRemembered(t *testing.T) {
 	r := newRig(t, Options{})
-	q, err := r.server.lookup(ref(kserve), rpcMetrics)
+	q, err := r.server.lookup(t.Context(), ref(kserve), rpcMetrics)
 	require.NoError(t, err)
 	decide := func(second int64, v float64) answer {
 		return q.state.decide(situation{trigger: q.trigger, at: time.Unix(second, 0), value: v}, func(cause, cause, answer) {})

@@ -37,6 +37,7 @@ type state struct {
 	key     triggerKey
 	trigger atomic.Pointer[trigger] // as KEDA sent it last
 	asked   [rpcs]asked
+	peers   peers
 	streams atomic.Int32 // open
 	metric  string       // of the query, as the HPA has it
 	listed  atomic.Bool  // changed under listed.mu

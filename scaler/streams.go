@@ -14,7 +14,7 @@ import (
 // arrives. While the state can't be told the last one stands. Pushes that change
 // nothing don't get here: see shown.
 func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse]) error {
-	q, err := s.lookup(ref, rpcStreamActive)
+	q, err := s.lookup(stream.Context(), ref, rpcStreamActive)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (s *Server) activity(ctx context.Context, q *question) bool {
 // StreamMetricSpec sends the specs once: they follow from the metadata, and
 // KEDA opens a new stream when those change.
 func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.GetMetricSpecResponse]) error {
-	q, err := s.lookup(ref, rpcStreamSpec)
+	q, err := s.lookup(stream.Context(), ref, rpcStreamSpec)
 	if err != nil {
 		return err
 	}

@@ -88,6 +88,10 @@ func cannedServer(t *testing.T) {
 						{Rpc: "GetMetricSpec", Count: 12, Last: before(3 * time.Second)},
 						{Rpc: "GetMetrics", Count: 24, Last: before(3 * time.Second)},
 					},
+					Peers: []*inspectv1.Peer{
+						{Address: "10.0.0.7", Count: 24, Last: before(3 * time.Second), LastRpc: "GetMetrics"},
+						{Address: "fd00::7", Count: 12, Last: before(15 * time.Second), LastRpc: "GetMetricSpec"},
+					},
 					Transitions: []*inspectv1.Transition{
 						{At: before(30 * time.Second), Before: "held_gone", Cause: "value", Active: true, Value: some(9.0)},
 						{At: before(90 * time.Minute), Cause: "held_gone", Error: held.GetError()},

@@ -155,6 +155,14 @@ func writeHistory(p page, at *timestamppb.Timestamp, t *inspectv1.Trigger) {
 		}
 		p.end()
 	}
+	if len(t.GetPeers()) > 0 {
+		p.line()
+		p.line("  asked from")
+		for _, who := range t.GetPeers() {
+			p.line("    "+who.GetAddress(), fmt.Sprintf("%d times", who.GetCount()), "last "+ago(at, who.GetLast()), who.GetLastRpc())
+		}
+		p.end()
+	}
 	if len(t.GetTransitions()) > 0 {
 		p.line()
 		p.line("  what changed")

@@ -3,6 +3,7 @@ package inspect
 import (
 	"context"
 	"math"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc/peer"
 
 	inspectv1 "github.com/keda-otel-scaler/keda-otel-scaler/proto/inspect/v1"
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
@@ -107,9 +109,10 @@ func with(md map[string]string, pairs ...string) map[string]string {
 func (r *rig) poll(name string, md map[string]string) {
 	r.t.Helper()
 	ref := &pb.ScaledObjectRef{Name: name, Namespace: "default", ScalerMetadata: md}
-	_, _ = r.scaler.GetMetricSpec(r.t.Context(), ref)
-	_, _ = r.scaler.GetMetrics(r.t.Context(), &pb.GetMetricsRequest{ScaledObjectRef: ref})
-	_, _ = r.scaler.IsActive(r.t.Context(), ref)
+	ctx := peer.NewContext(r.t.Context(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 7)}})
+	_, _ = r.scaler.GetMetricSpec(ctx, ref)
+	_, _ = r.scaler.GetMetrics(ctx, &pb.GetMetricsRequest{ScaledObjectRef: ref})
+	_, _ = r.scaler.IsActive(ctx, ref)
 }
 
 func (r *rig) get(name string) *inspectv1.ScaledObject {

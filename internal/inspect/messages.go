@@ -54,6 +54,9 @@ func trigger(e *scaler.Explained, at time.Time) *inspectv1.Trigger {
 	for _, a := range e.Asked {
 		out.Asked = append(out.Asked, &inspectv1.Asked{Rpc: a.RPC, Last: timestamppb.New(a.Last), Count: count(a.Count)})
 	}
+	for _, p := range e.Peers {
+		out.Peers = append(out.Peers, &inspectv1.Peer{Address: p.Address.String(), Count: count(p.Count), Last: timestamppb.New(p.Last), LastRpc: p.RPC})
+	}
 	for i := range e.Transitions {
 		t := &e.Transitions[i]
 		one := &inspectv1.Transition{At: timestamppb.New(t.At), Before: t.Before, Cause: t.Cause, Active: t.Active, Error: t.Error}

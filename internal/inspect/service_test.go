@@ -130,6 +130,12 @@ func TestWhatIsTold(t *testing.T) {
 		require.Equal(t, r.ms.Load()-15_000, a.GetLast().AsTime().UnixMilli())
 	}
 	require.Equal(t, map[string]int32{"GetMetricSpec": 1, "GetMetrics": 1, "IsActive": 1}, asked)
+	require.Len(t, tr.GetPeers(), 1)
+	require.Equal(t, "10.0.0.7", tr.GetPeers()[0].GetAddress())
+	require.EqualValues(t, 3, tr.GetPeers()[0].GetCount())
+	require.Equal(t, "IsActive", tr.GetPeers()[0].GetLastRpc())
+	require.Equal(t, r.ms.Load()-15_000, tr.GetPeers()[0].GetLast().AsTime().UnixMilli())
+
 	require.Len(t, tr.GetTransitions(), 1)
 	require.Equal(t, "value", tr.GetTransitions()[0].GetCause())
 }

@@ -724,7 +724,9 @@ type Trigger struct {
 	// errors come with the newest first.
 	Errors []*Error `protobuf:"bytes,11,rep,name=errors,proto3" json:"errors,omitempty"`
 	// unread are metadata keys that nothing reads.
-	Unread        []string `protobuf:"bytes,12,rep,name=unread,proto3" json:"unread,omitempty"`
+	Unread []string `protobuf:"bytes,12,rep,name=unread,proto3" json:"unread,omitempty"`
+	// peers come with the one that asked last first; only the last are remembered.
+	Peers         []*Peer `protobuf:"bytes,13,rep,name=peers,proto3" json:"peers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -839,6 +841,13 @@ func (x *Trigger) GetErrors() []*Error {
 func (x *Trigger) GetUnread() []string {
 	if x != nil {
 		return x.Unread
+	}
+	return nil
+}
+
+func (x *Trigger) GetPeers() []*Peer {
+	if x != nil {
+		return x.Peers
 	}
 	return nil
 }
@@ -1294,7 +1303,7 @@ func (x *Miss) GetAdvice() string {
 	return ""
 }
 
-// Asked is who asked.
+// Asked is what was asked, and when.
 type Asked struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// rpc is KEDA's, such as GetMetrics.
@@ -1356,6 +1365,77 @@ func (x *Asked) GetCount() int32 {
 	return 0
 }
 
+// Peer is who asked: KEDA's operator, its metrics adapter, or a stranger.
+type Peer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// address is an IP address, which may be that of a proxy.
+	Address string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	Count   int32                  `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	Last    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=last,proto3" json:"last,omitempty"`
+	// last_rpc is what it asked last, such as GetMetrics.
+	LastRpc       string `protobuf:"bytes,4,opt,name=last_rpc,json=lastRpc,proto3" json:"last_rpc,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Peer) Reset() {
+	*x = Peer{}
+	mi := &file_inspect_v1_inspect_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Peer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Peer) ProtoMessage() {}
+
+func (x *Peer) ProtoReflect() protoreflect.Message {
+	mi := &file_inspect_v1_inspect_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Peer.ProtoReflect.Descriptor instead.
+func (*Peer) Descriptor() ([]byte, []int) {
+	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Peer) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Peer) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Peer) GetLast() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
+func (x *Peer) GetLastRpc() string {
+	if x != nil {
+		return x.LastRpc
+	}
+	return ""
+}
+
 // Transition is a change of what KEDA was told.
 type Transition struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -1372,7 +1452,7 @@ type Transition struct {
 
 func (x *Transition) Reset() {
 	*x = Transition{}
-	mi := &file_inspect_v1_inspect_proto_msgTypes[17]
+	mi := &file_inspect_v1_inspect_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1384,7 +1464,7 @@ func (x *Transition) String() string {
 func (*Transition) ProtoMessage() {}
 
 func (x *Transition) ProtoReflect() protoreflect.Message {
-	mi := &file_inspect_v1_inspect_proto_msgTypes[17]
+	mi := &file_inspect_v1_inspect_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1397,7 +1477,7 @@ func (x *Transition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transition.ProtoReflect.Descriptor instead.
 func (*Transition) Descriptor() ([]byte, []int) {
-	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{17}
+	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Transition) GetAt() *timestamppb.Timestamp {
@@ -1455,7 +1535,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_inspect_v1_inspect_proto_msgTypes[18]
+	mi := &file_inspect_v1_inspect_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1467,7 +1547,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_inspect_v1_inspect_proto_msgTypes[18]
+	mi := &file_inspect_v1_inspect_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1480,7 +1560,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{18}
+	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Error) GetFirst() *timestamppb.Timestamp {
@@ -1525,7 +1605,7 @@ type ListMetricsRequest struct {
 
 func (x *ListMetricsRequest) Reset() {
 	*x = ListMetricsRequest{}
-	mi := &file_inspect_v1_inspect_proto_msgTypes[19]
+	mi := &file_inspect_v1_inspect_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1537,7 +1617,7 @@ func (x *ListMetricsRequest) String() string {
 func (*ListMetricsRequest) ProtoMessage() {}
 
 func (x *ListMetricsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_inspect_v1_inspect_proto_msgTypes[19]
+	mi := &file_inspect_v1_inspect_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1550,7 +1630,7 @@ func (x *ListMetricsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMetricsRequest.ProtoReflect.Descriptor instead.
 func (*ListMetricsRequest) Descriptor() ([]byte, []int) {
-	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{19}
+	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListMetricsRequest) GetContains() string {
@@ -1587,7 +1667,7 @@ type ListMetricsResponse struct {
 
 func (x *ListMetricsResponse) Reset() {
 	*x = ListMetricsResponse{}
-	mi := &file_inspect_v1_inspect_proto_msgTypes[20]
+	mi := &file_inspect_v1_inspect_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1599,7 +1679,7 @@ func (x *ListMetricsResponse) String() string {
 func (*ListMetricsResponse) ProtoMessage() {}
 
 func (x *ListMetricsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_inspect_v1_inspect_proto_msgTypes[20]
+	mi := &file_inspect_v1_inspect_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1612,7 +1692,7 @@ func (x *ListMetricsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMetricsResponse.ProtoReflect.Descriptor instead.
 func (*ListMetricsResponse) Descriptor() ([]byte, []int) {
-	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{20}
+	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListMetricsResponse) GetMetrics() []*Metric {
@@ -1647,7 +1727,7 @@ type Metric struct {
 
 func (x *Metric) Reset() {
 	*x = Metric{}
-	mi := &file_inspect_v1_inspect_proto_msgTypes[21]
+	mi := &file_inspect_v1_inspect_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1659,7 +1739,7 @@ func (x *Metric) String() string {
 func (*Metric) ProtoMessage() {}
 
 func (x *Metric) ProtoReflect() protoreflect.Message {
-	mi := &file_inspect_v1_inspect_proto_msgTypes[21]
+	mi := &file_inspect_v1_inspect_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1672,7 +1752,7 @@ func (x *Metric) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Metric.ProtoReflect.Descriptor instead.
 func (*Metric) Descriptor() ([]byte, []int) {
-	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{21}
+	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Metric) GetName() string {
@@ -1735,7 +1815,7 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x02at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"K\n" +
 	"\aRefusal\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
-	"\x05error\x18\x02 \x01(\tR\x05error\"\xd5\x04\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\"\x8e\x05\n" +
 	"\aTrigger\x12A\n" +
 	"\bmetadata\x18\x01 \x01(\v2%.keda_otel_scaler.inspect.v1.MetadataR\bmetadata\x12\x1c\n" +
 	"\tevaluated\x18\x02 \x01(\tR\tevaluated\x12\x18\n" +
@@ -1749,7 +1829,8 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\vtransitions\x18\n" +
 	" \x03(\v2'.keda_otel_scaler.inspect.v1.TransitionR\vtransitions\x12:\n" +
 	"\x06errors\x18\v \x03(\v2\".keda_otel_scaler.inspect.v1.ErrorR\x06errors\x12\x16\n" +
-	"\x06unread\x18\f \x03(\tR\x06unread\"\x80\x03\n" +
+	"\x06unread\x18\f \x03(\tR\x06unread\x127\n" +
+	"\x05peers\x18\r \x03(\v2!.keda_otel_scaler.inspect.v1.PeerR\x05peers\"\x80\x03\n" +
 	"\bMetadata\x12!\n" +
 	"\fmetric_query\x18\x01 \x01(\tR\vmetricQuery\x12.\n" +
 	"\x13operation_over_time\x18\x02 \x01(\tR\x11operationOverTime\x12!\n" +
@@ -1803,7 +1884,12 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x05Asked\x12\x10\n" +
 	"\x03rpc\x18\x01 \x01(\tR\x03rpc\x12.\n" +
 	"\x04last\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04last\x12\x14\n" +
-	"\x05count\x18\x03 \x01(\x05R\x05count\"\xb9\x01\n" +
+	"\x05count\x18\x03 \x01(\x05R\x05count\"\x81\x01\n" +
+	"\x04Peer\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x05R\x05count\x12.\n" +
+	"\x04last\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04last\x12\x19\n" +
+	"\blast_rpc\x18\x04 \x01(\tR\alastRpc\"\xb9\x01\n" +
 	"\n" +
 	"Transition\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
@@ -1854,7 +1940,7 @@ func file_inspect_v1_inspect_proto_rawDescGZIP() []byte {
 }
 
 var file_inspect_v1_inspect_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_inspect_v1_inspect_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_inspect_v1_inspect_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_inspect_v1_inspect_proto_goTypes = []any{
 	(SeriesState)(0),                  // 0: keda_otel_scaler.inspect.v1.SeriesState
 	(*ListScaledObjectsRequest)(nil),  // 1: keda_otel_scaler.inspect.v1.ListScaledObjectsRequest
@@ -1874,59 +1960,62 @@ var file_inspect_v1_inspect_proto_goTypes = []any{
 	(*Series)(nil),                    // 15: keda_otel_scaler.inspect.v1.Series
 	(*Miss)(nil),                      // 16: keda_otel_scaler.inspect.v1.Miss
 	(*Asked)(nil),                     // 17: keda_otel_scaler.inspect.v1.Asked
-	(*Transition)(nil),                // 18: keda_otel_scaler.inspect.v1.Transition
-	(*Error)(nil),                     // 19: keda_otel_scaler.inspect.v1.Error
-	(*ListMetricsRequest)(nil),        // 20: keda_otel_scaler.inspect.v1.ListMetricsRequest
-	(*ListMetricsResponse)(nil),       // 21: keda_otel_scaler.inspect.v1.ListMetricsResponse
-	(*Metric)(nil),                    // 22: keda_otel_scaler.inspect.v1.Metric
-	nil,                               // 23: keda_otel_scaler.inspect.v1.Series.LabelsEntry
-	(*timestamppb.Timestamp)(nil),     // 24: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 25: google.protobuf.Duration
+	(*Peer)(nil),                      // 18: keda_otel_scaler.inspect.v1.Peer
+	(*Transition)(nil),                // 19: keda_otel_scaler.inspect.v1.Transition
+	(*Error)(nil),                     // 20: keda_otel_scaler.inspect.v1.Error
+	(*ListMetricsRequest)(nil),        // 21: keda_otel_scaler.inspect.v1.ListMetricsRequest
+	(*ListMetricsResponse)(nil),       // 22: keda_otel_scaler.inspect.v1.ListMetricsResponse
+	(*Metric)(nil),                    // 23: keda_otel_scaler.inspect.v1.Metric
+	nil,                               // 24: keda_otel_scaler.inspect.v1.Series.LabelsEntry
+	(*timestamppb.Timestamp)(nil),     // 25: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 26: google.protobuf.Duration
 }
 var file_inspect_v1_inspect_proto_depIdxs = []int32{
 	3,  // 0: keda_otel_scaler.inspect.v1.ListScaledObjectsResponse.scaled_objects:type_name -> keda_otel_scaler.inspect.v1.ScaledObjectSummary
-	24, // 1: keda_otel_scaler.inspect.v1.ListScaledObjectsResponse.at:type_name -> google.protobuf.Timestamp
+	25, // 1: keda_otel_scaler.inspect.v1.ListScaledObjectsResponse.at:type_name -> google.protobuf.Timestamp
 	4,  // 2: keda_otel_scaler.inspect.v1.ScaledObjectSummary.triggers:type_name -> keda_otel_scaler.inspect.v1.TriggerSummary
 	10, // 3: keda_otel_scaler.inspect.v1.ScaledObjectSummary.refusal:type_name -> keda_otel_scaler.inspect.v1.Refusal
 	13, // 4: keda_otel_scaler.inspect.v1.TriggerSummary.told:type_name -> keda_otel_scaler.inspect.v1.Answer
-	24, // 5: keda_otel_scaler.inspect.v1.TriggerSummary.asked_at:type_name -> google.protobuf.Timestamp
+	25, // 5: keda_otel_scaler.inspect.v1.TriggerSummary.asked_at:type_name -> google.protobuf.Timestamp
 	9,  // 6: keda_otel_scaler.inspect.v1.GetScaledObjectResponse.scaled_object:type_name -> keda_otel_scaler.inspect.v1.ScaledObject
 	9,  // 7: keda_otel_scaler.inspect.v1.WatchScaledObjectResponse.scaled_object:type_name -> keda_otel_scaler.inspect.v1.ScaledObject
 	11, // 8: keda_otel_scaler.inspect.v1.ScaledObject.triggers:type_name -> keda_otel_scaler.inspect.v1.Trigger
 	10, // 9: keda_otel_scaler.inspect.v1.ScaledObject.refusal:type_name -> keda_otel_scaler.inspect.v1.Refusal
-	24, // 10: keda_otel_scaler.inspect.v1.ScaledObject.at:type_name -> google.protobuf.Timestamp
-	24, // 11: keda_otel_scaler.inspect.v1.Refusal.at:type_name -> google.protobuf.Timestamp
+	25, // 10: keda_otel_scaler.inspect.v1.ScaledObject.at:type_name -> google.protobuf.Timestamp
+	25, // 11: keda_otel_scaler.inspect.v1.Refusal.at:type_name -> google.protobuf.Timestamp
 	12, // 12: keda_otel_scaler.inspect.v1.Trigger.metadata:type_name -> keda_otel_scaler.inspect.v1.Metadata
 	13, // 13: keda_otel_scaler.inspect.v1.Trigger.now:type_name -> keda_otel_scaler.inspect.v1.Answer
 	13, // 14: keda_otel_scaler.inspect.v1.Trigger.told:type_name -> keda_otel_scaler.inspect.v1.Answer
 	14, // 15: keda_otel_scaler.inspect.v1.Trigger.selectors:type_name -> keda_otel_scaler.inspect.v1.Selector
 	17, // 16: keda_otel_scaler.inspect.v1.Trigger.asked:type_name -> keda_otel_scaler.inspect.v1.Asked
-	18, // 17: keda_otel_scaler.inspect.v1.Trigger.transitions:type_name -> keda_otel_scaler.inspect.v1.Transition
-	19, // 18: keda_otel_scaler.inspect.v1.Trigger.errors:type_name -> keda_otel_scaler.inspect.v1.Error
-	24, // 19: keda_otel_scaler.inspect.v1.Answer.at:type_name -> google.protobuf.Timestamp
-	15, // 20: keda_otel_scaler.inspect.v1.Selector.series:type_name -> keda_otel_scaler.inspect.v1.Series
-	16, // 21: keda_otel_scaler.inspect.v1.Selector.misses:type_name -> keda_otel_scaler.inspect.v1.Miss
-	23, // 22: keda_otel_scaler.inspect.v1.Series.labels:type_name -> keda_otel_scaler.inspect.v1.Series.LabelsEntry
-	0,  // 23: keda_otel_scaler.inspect.v1.Series.state:type_name -> keda_otel_scaler.inspect.v1.SeriesState
-	25, // 24: keda_otel_scaler.inspect.v1.Series.age:type_name -> google.protobuf.Duration
-	24, // 25: keda_otel_scaler.inspect.v1.Asked.last:type_name -> google.protobuf.Timestamp
-	24, // 26: keda_otel_scaler.inspect.v1.Transition.at:type_name -> google.protobuf.Timestamp
-	24, // 27: keda_otel_scaler.inspect.v1.Error.first:type_name -> google.protobuf.Timestamp
-	24, // 28: keda_otel_scaler.inspect.v1.Error.last:type_name -> google.protobuf.Timestamp
-	22, // 29: keda_otel_scaler.inspect.v1.ListMetricsResponse.metrics:type_name -> keda_otel_scaler.inspect.v1.Metric
-	1,  // 30: keda_otel_scaler.inspect.v1.InspectService.ListScaledObjects:input_type -> keda_otel_scaler.inspect.v1.ListScaledObjectsRequest
-	5,  // 31: keda_otel_scaler.inspect.v1.InspectService.GetScaledObject:input_type -> keda_otel_scaler.inspect.v1.GetScaledObjectRequest
-	7,  // 32: keda_otel_scaler.inspect.v1.InspectService.WatchScaledObject:input_type -> keda_otel_scaler.inspect.v1.WatchScaledObjectRequest
-	20, // 33: keda_otel_scaler.inspect.v1.InspectService.ListMetrics:input_type -> keda_otel_scaler.inspect.v1.ListMetricsRequest
-	2,  // 34: keda_otel_scaler.inspect.v1.InspectService.ListScaledObjects:output_type -> keda_otel_scaler.inspect.v1.ListScaledObjectsResponse
-	6,  // 35: keda_otel_scaler.inspect.v1.InspectService.GetScaledObject:output_type -> keda_otel_scaler.inspect.v1.GetScaledObjectResponse
-	8,  // 36: keda_otel_scaler.inspect.v1.InspectService.WatchScaledObject:output_type -> keda_otel_scaler.inspect.v1.WatchScaledObjectResponse
-	21, // 37: keda_otel_scaler.inspect.v1.InspectService.ListMetrics:output_type -> keda_otel_scaler.inspect.v1.ListMetricsResponse
-	34, // [34:38] is the sub-list for method output_type
-	30, // [30:34] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	19, // 17: keda_otel_scaler.inspect.v1.Trigger.transitions:type_name -> keda_otel_scaler.inspect.v1.Transition
+	20, // 18: keda_otel_scaler.inspect.v1.Trigger.errors:type_name -> keda_otel_scaler.inspect.v1.Error
+	18, // 19: keda_otel_scaler.inspect.v1.Trigger.peers:type_name -> keda_otel_scaler.inspect.v1.Peer
+	25, // 20: keda_otel_scaler.inspect.v1.Answer.at:type_name -> google.protobuf.Timestamp
+	15, // 21: keda_otel_scaler.inspect.v1.Selector.series:type_name -> keda_otel_scaler.inspect.v1.Series
+	16, // 22: keda_otel_scaler.inspect.v1.Selector.misses:type_name -> keda_otel_scaler.inspect.v1.Miss
+	24, // 23: keda_otel_scaler.inspect.v1.Series.labels:type_name -> keda_otel_scaler.inspect.v1.Series.LabelsEntry
+	0,  // 24: keda_otel_scaler.inspect.v1.Series.state:type_name -> keda_otel_scaler.inspect.v1.SeriesState
+	26, // 25: keda_otel_scaler.inspect.v1.Series.age:type_name -> google.protobuf.Duration
+	25, // 26: keda_otel_scaler.inspect.v1.Asked.last:type_name -> google.protobuf.Timestamp
+	25, // 27: keda_otel_scaler.inspect.v1.Peer.last:type_name -> google.protobuf.Timestamp
+	25, // 28: keda_otel_scaler.inspect.v1.Transition.at:type_name -> google.protobuf.Timestamp
+	25, // 29: keda_otel_scaler.inspect.v1.Error.first:type_name -> google.protobuf.Timestamp
+	25, // 30: keda_otel_scaler.inspect.v1.Error.last:type_name -> google.protobuf.Timestamp
+	23, // 31: keda_otel_scaler.inspect.v1.ListMetricsResponse.metrics:type_name -> keda_otel_scaler.inspect.v1.Metric
+	1,  // 32: keda_otel_scaler.inspect.v1.InspectService.ListScaledObjects:input_type -> keda_otel_scaler.inspect.v1.ListScaledObjectsRequest
+	5,  // 33: keda_otel_scaler.inspect.v1.InspectService.GetScaledObject:input_type -> keda_otel_scaler.inspect.v1.GetScaledObjectRequest
+	7,  // 34: keda_otel_scaler.inspect.v1.InspectService.WatchScaledObject:input_type -> keda_otel_scaler.inspect.v1.WatchScaledObjectRequest
+	21, // 35: keda_otel_scaler.inspect.v1.InspectService.ListMetrics:input_type -> keda_otel_scaler.inspect.v1.ListMetricsRequest
+	2,  // 36: keda_otel_scaler.inspect.v1.InspectService.ListScaledObjects:output_type -> keda_otel_scaler.inspect.v1.ListScaledObjectsResponse
+	6,  // 37: keda_otel_scaler.inspect.v1.InspectService.GetScaledObject:output_type -> keda_otel_scaler.inspect.v1.GetScaledObjectResponse
+	8,  // 38: keda_otel_scaler.inspect.v1.InspectService.WatchScaledObject:output_type -> keda_otel_scaler.inspect.v1.WatchScaledObjectResponse
+	22, // 39: keda_otel_scaler.inspect.v1.InspectService.ListMetrics:output_type -> keda_otel_scaler.inspect.v1.ListMetricsResponse
+	36, // [36:40] is the sub-list for method output_type
+	32, // [32:36] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_inspect_v1_inspect_proto_init() }
@@ -1937,14 +2026,14 @@ func file_inspect_v1_inspect_proto_init() {
 	file_inspect_v1_inspect_proto_msgTypes[11].OneofWrappers = []any{}
 	file_inspect_v1_inspect_proto_msgTypes[12].OneofWrappers = []any{}
 	file_inspect_v1_inspect_proto_msgTypes[14].OneofWrappers = []any{}
-	file_inspect_v1_inspect_proto_msgTypes[17].OneofWrappers = []any{}
+	file_inspect_v1_inspect_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_inspect_v1_inspect_proto_rawDesc), len(file_inspect_v1_inspect_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
