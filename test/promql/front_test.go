@@ -33,19 +33,26 @@ func (f *front) NewInstantQuery(ctx context.Context, q storage.Queryable, opts p
 	if err != nil || f.idle {
 		return inner, err
 	}
-	ours := f.engines[q]
-	if ours == nil {
-		ours, err = query.New(query.Options{Store: q.(interface{ ours() *store.Store }).ours(), Lookback: f.lookback, Retention: max(f.lookback, 2*time.Minute)})
-		require.NoError(f.t, err)
-		f.engines[q] = ours
+	if t := triggerOf(text); t != nil {
+		return f.tell(t, q, inner, at)
 	}
 	expr := inner.Statement().(*parser.EvalStmt).Expr
-	plan, err := ours.Compile(text, query.LastOne)
+	plan, err := f.engine(q).Compile(text, query.LastOne)
 	if err != nil || choosesStep(expr) || plan.String() != expr.String() {
 		return inner, nil // a range, a string, or text that we take to mean something else, such as a bare selector
 	}
 	f.asked++
 	return asked{Query: inner, f: f, plan: plan, at: at}, nil
+}
+
+// engine is ours over a script's storage.
+func (f *front) engine(q storage.Queryable) *query.Engine {
+	if f.engines[q] == nil {
+		ours, err := query.New(query.Options{Store: q.(interface{ ours() *store.Store }).ours(), Lookback: f.lookback, Retention: max(f.lookback, 2*time.Minute)})
+		require.NoError(f.t, err)
+		f.engines[q] = ours
+	}
+	return f.engines[q]
 }
 
 // choosesStep finds subqueries whose step is the engine's to choose: ours is made
