@@ -191,7 +191,7 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 	f.Float64Var(&c.ValueIfNotFound, "value-if-not-found", 0, "the answer under --on-missing=value")
 
 	f.DurationVar(&c.QueryTimeout, "query-timeout", 2*time.Second, "how long one evaluation may take")
-	f.IntVar(&c.QueryMaxSamples, "query-max-samples", 5_000_000, "samples one evaluation may load")
+	f.IntVar(&c.QueryMaxSamples, "query-max-samples", 5_000_000, "samples one evaluation may load, and points its subqueries may have for each series")
 	f.IntVar(&c.QueryCacheSize, "query-cache-size", 10_000, "compiled queries kept")
 	f.IntVar(&c.QueryMaxConcurrency, "query-max-concurrency", 20, "requests of the HTTP API evaluated at a time; KEDA's gRPC calls don't count")
 

@@ -164,5 +164,5 @@ func TestEveryEndpointEndsWithItsClient(t *testing.T) {
 		}
 	}
 	require.Empty(t, f.API.queries.places)
-	require.Empty(t, f.API.dumps.places)
+	require.Empty(t, f.dumps.places)
 }
