@@ -52,7 +52,7 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 		}),
 		freed: f.NewCounter(prometheus.CounterOpts{
 			Name: "keda_otel_scaler_series_freed_total",
-			Help: "Series freed after they had no sample for the retention.",
+			Help: "Series freed after they had no sample for the retention, or by a reset.",
 		}),
 		refusedTotal:  refused.WithLabelValues("all"),
 		refusedMetric: refused.WithLabelValues("metric"),
