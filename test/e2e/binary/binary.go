@@ -93,7 +93,7 @@ func tool(ctx context.Context, module, name string, args ...string) (string, err
 		return "", err
 	}
 	dir := filepath.Join(root, "tools", module)
-	key, err := keyOf(ctx, dir)
+	key, err := keyOf(ctx, dir, args)
 	if err != nil {
 		return "", err
 	}
@@ -107,8 +107,9 @@ func tool(ctx context.Context, module, name string, args ...string) (string, err
 }
 
 // keyOf hashes everything a binary depends on: go.sum pins the modules.
-func keyOf(ctx context.Context, module string) (string, error) {
+func keyOf(ctx context.Context, module string, args []string) (string, error) {
 	sum := sha256.New()
+	sum.Write(fmt.Appendf(nil, "%q\n", args))
 	names, err := filepath.Glob(filepath.Join(module, "*"))
 	if err != nil {
 		return "", err

@@ -26,7 +26,9 @@ var launcher = sync.OnceValue(func() chan<- func() {
 	return work
 })
 
-func launch(cmd *exec.Cmd) error {
+// Launch starts cmd so that it dies with this process, if its SysProcAttr says
+// so: from a thread that never ends.
+func Launch(cmd *exec.Cmd) error {
 	started := make(chan error, 1)
 	launcher() <- func() { started <- cmd.Start() }
 	return <-started

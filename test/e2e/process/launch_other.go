@@ -11,4 +11,5 @@ import (
 // timeout leaves its children behind.
 func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-func launch(cmd *exec.Cmd) error { return cmd.Start() }
+// Launch starts cmd.
+func Launch(cmd *exec.Cmd) error { return cmd.Start() }

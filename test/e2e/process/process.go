@@ -59,7 +59,7 @@ func Start(t testing.TB, spec Spec) *Process {
 	p.cmd.Env = append(os.Environ(), spec.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.SysProcAttr = attributes()
-	if err := launch(p.cmd); err != nil {
+	if err := Launch(p.cmd); err != nil {
 		t.Fatalf("start %s: %v", spec.Name, err)
 	}
 	go func() {
@@ -107,6 +107,9 @@ func (p *Process) Log() string {
 	return string(b)
 }
 
+// Tail returns the last lines of Log.
+func (p *Process) Tail() string { return tail(p.Log()) }
+
 // signal reaches the whole group, so that nothing the child started stays.
 func (p *Process) signal(t testing.TB, sig syscall.Signal) {
 	t.Helper()
@@ -134,7 +137,7 @@ func (p *Process) cleanup(t testing.TB, dir string) {
 	p.signal(t, syscall.SIGKILL)
 	<-p.done
 	if t.Failed() {
-		t.Logf("%s ended with %q; the end of %s:\n%s", p.name, fmt.Sprint(p.err), p.log, tail(p.Log()))
+		t.Logf("%s ended with %q; the end of %s:\n%s", p.name, fmt.Sprint(p.err), p.log, p.Tail())
 		return
 	}
 	_ = os.Remove(p.log)
