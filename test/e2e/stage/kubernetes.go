@@ -47,7 +47,7 @@ func (s *Stage) startKubernetes(t testing.TB) {
 		"--authorization-mode=RBAC", "--allow-privileged=true",
 		"--tls-cert-file=" + server.certFile(), "--tls-private-key-file=" + server.keyFile(), "--client-ca-file=" + server.caFile(),
 		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file=" + accounts.keyFile(), "--service-account-signing-key-file=" + accounts.keyFile(),
+		"--service-account-key-file=" + accounts.certFile(), "--service-account-signing-key-file=" + accounts.keyFile(),
 		"--requestheader-client-ca-file=" + proxy.caFile(), "--requestheader-allowed-names=front-proxy",
 		"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
 		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
