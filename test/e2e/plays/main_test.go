@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +104,20 @@ func ready(t *testing.T, s *stage.Stage, namespace string, n int) {
 	})
 }
 
+// heard waits until so many pods' Collectors have pushed: each scrapes for the
+// first time some seconds after its start.
+func heard(t *testing.T, s *stage.Stage, namespace, name string, n int) {
+	t.Helper()
+	query := fmt.Sprintf("count(vllm:num_requests_running{namespace=%q, deployment=%q})", namespace, name)
+	poll.Until(t, follows, func(ctx context.Context) error {
+		got, err := stage.Query(ctx, query)
+		if err == nil && got != float64(n) {
+			err = fmt.Errorf("%v pods of %s were heard of, want %d", got, namespace, n)
+		}
+		return err
+	})
+}
+
 // inFlight is the page's workload: vLLM's requests, by the product's own word.
 func inFlight(s *stage.Stage, namespace, name string) stage.Workload {
 	query := fmt.Sprintf("sum(vllm:num_requests_running{namespace=%q})", namespace)
@@ -121,6 +136,24 @@ func cpuSeconds(s *stage.Stage, namespace, name string) stage.Workload {
 		Load:  func() float64 { return s.Kubelet.CPUSeconds(namespace) },
 		Value: func(ctx context.Context) (float64, error) { return stage.Query(ctx, query) },
 	}
+}
+
+// failure is what KEDA says of a trigger, as kubectl describe shows it.
+type failure struct {
+	at      time.Time // the last time, in whole seconds
+	message string
+}
+
+func failures(t *testing.T, s *stage.Stage, namespace string) (all []failure) {
+	t.Helper()
+	for line := range strings.Lines(s.Kubectl(t, "get", "events", "--namespace="+namespace, "--field-selector=reason=KEDAScalerFailed",
+		`--output=jsonpath={range .items[*]}{.lastTimestamp} {.message}{"\n"}{end}`)) {
+		stamp, message, _ := strings.Cut(strings.TrimSpace(line), " ")
+		at, err := time.Parse(time.RFC3339, stamp)
+		require.NoError(t, err, line)
+		all = append(all, failure{at, message})
+	}
+	return all
 }
 
 func matches(text, expression string) bool { return regexp.MustCompile(expression).MatchString(text) }

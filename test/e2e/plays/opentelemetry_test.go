@@ -3,6 +3,7 @@
 package plays
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -15,33 +16,49 @@ import (
 const fbopt = "huggingface-fbopt-predictor"
 
 // playOpenTelemetry is the page's third example: KServe makes the trigger and
-// the Collectors, which push to us.
+// the Collectors, which push to us, as often as KServe has it by default and as
+// often as the other plays have it.
 func playOpenTelemetry(t *testing.T, s *stage.Stage) {
-	const ns = "play-3"
+	for _, interval := range []string{"5s", stage.ScrapeInterval} {
+		t.Run("scraped every "+interval, func(t *testing.T) {
+			s.Scrape(t, interval)
+			scraped(t, s, "play-3-"+interval, interval)
+		})
+	}
+}
+
+func scraped(t *testing.T, s *stage.Stage, ns, interval string) {
 	namespace(t, s, ns)
 	apply(t, s, ns, stage.PageOpenTelemetry)
-	r := s.Record(t, "play 3: OpenTelemetry", inFlight(s, ns, fbopt))
+	r := s.Record(t, "play 3: OpenTelemetry, scraped every "+interval, inFlight(s, ns, fbopt))
 	object := scaledObject(t, s, ns, fbopt, map[string]string{"Ready": "True"})
 	triggers, _, err := unstructured.NestedSlice(object.Object, "spec", "triggers")
 	require.NoError(t, err)
 	require.Equal(t, []any{map[string]any{"type": "external", "metadata": map[string]any{
 		"scalerAddress": "keda-otel-scaler.keda.svc:4318", "targetValue": "4",
-		"metricQuery": `sum(vllm:num_requests_running{namespace="play-3", deployment="huggingface-fbopt-predictor"})`,
+		"metricQuery": `sum(vllm:num_requests_running{namespace="` + ns + `", deployment="huggingface-fbopt-predictor"})`,
 	}}}, triggers)
+	collector, err := s.Get(t.Context(), stage.Collectors, ns, fbopt)
+	require.NoError(t, err)
+	config, err := json.Marshal(collector.Object["spec"])
+	require.NoError(t, err)
+	require.Contains(t, string(config), `"scrape_interval":"`+interval+`"`)
 	ready(t, s, ns, 1)
+	heard(t, s, ns, fbopt, 1)
 
 	for _, step := range []struct{ load, replicas int }{{9, 3}, {40, 5}} {
 		since := r.Mark("load %d", step.load)
 		s.Kubelet.SetLoad(ns, step.load)
-		t.Logf("load %d: spec.replicas is %d after %s", step.load, step.replicas,
+		t.Logf("%s scrape, load %d: spec.replicas is %d after %s", interval, step.load, step.replicas,
 			r.Becomes(t, step.replicas, since, follows).Round(10*time.Millisecond))
 		ready(t, s, ns, step.replicas)
+		heard(t, s, ns, fbopt, step.replicas)
 	}
 	scaledObject(t, s, ns, fbopt, map[string]string{"Ready": "True", "Active": "True"})
 
 	since := r.Mark("load 0")
 	s.Kubelet.SetLoad(ns, 0)
-	t.Logf("load 0: spec.replicas is 1 after %s, of which the window takes %s s",
-		r.Becomes(t, 1, since, polled).Round(10*time.Millisecond), stage.ScaleDownWindow)
+	t.Logf("%s scrape, load 0: spec.replicas is 1 after %s, of which the window takes %s s",
+		interval, r.Becomes(t, 1, since, polled).Round(10*time.Millisecond), stage.ScaleDownWindow)
 	ready(t, s, ns, 1)
 }

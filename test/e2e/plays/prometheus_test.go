@@ -4,7 +4,6 @@ package plays
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
@@ -50,8 +49,9 @@ func playPrometheus(t *testing.T, s *stage.Stage) {
 	require.NoError(t, err)
 	require.InDelta(t, 5, value, 0, "the sum of three pods")
 	t.Log("\n" + s.Kubectl(t, "get", "pods", "--namespace="+ns))
-	events := s.Kubectl(t, "get", "events", "--namespace="+ns, "--field-selector=type=Warning", "--output=custom-columns=WHY:.reason,WHAT:.message", "--no-headers")
-	require.NotContains(t, events, "KEDAScalerFailed", fmt.Sprint(events))
+	for _, failed := range failures(t, s, ns) {
+		require.True(t, failed.at.Before(settled), failed.message)
+	}
 
 	since = r.Mark("over")
 	s.Kubelet.SetLoad(ns, 0)

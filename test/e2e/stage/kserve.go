@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -110,18 +111,34 @@ func settings(t testing.TB, objects []*unstructured.Unstructured) []*unstructure
 			"autoscaler":             {"scaleDownStabilizationWindowSeconds": ScaleDownWindow},
 			"opentelemetryCollector": {"scrapeInterval": ScrapeInterval},
 		} {
-			section := map[string]any{}
-			require.NoError(t, json.Unmarshal([]byte(data[key]), &section), key)
-			for k, v := range change {
-				section[k] = v
-			}
-			text, err := json.Marshal(section)
-			require.NoError(t, err)
-			data[key] = string(text)
+			data[key] = merged(t, data[key], change)
 		}
 		require.NoError(t, unstructured.SetNestedStringMap(o.Object, data, "data"))
 	}
 	return objects
+}
+
+// Scrape has KServe configure the Collectors of later InferenceServices to
+// scrape so often, as an administrator would.
+func (s *Stage) Scrape(t testing.TB, interval string) {
+	t.Helper()
+	const key = "opentelemetryCollector"
+	section := s.Kubectl(t, "get", "configmap", "inferenceservice-config", "--namespace=kserve", "--output=jsonpath={.data."+key+"}")
+	section = merged(t, section, map[string]any{"scrapeInterval": interval})
+	patch, err := json.Marshal(map[string]any{"data": map[string]string{key: section}})
+	require.NoError(t, err)
+	s.Kubectl(t, "patch", "configmap", "inferenceservice-config", "--namespace=kserve", "--patch="+string(patch))
+}
+
+// merged changes a JSON object.
+func merged(t testing.TB, object string, change map[string]any) string {
+	t.Helper()
+	fields := map[string]any{}
+	require.NoError(t, json.Unmarshal([]byte(object), &fields), object)
+	maps.Copy(fields, change)
+	text, err := json.Marshal(fields)
+	require.NoError(t, err)
+	return string(text)
 }
 
 // webhooks are to be asked at the loopback instead of at a Service.
@@ -144,7 +161,7 @@ func read(t testing.TB, file string) (objects []*unstructured.Unstructured) {
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
-	for decoder := decoder; ; {
+	for {
 		o := &unstructured.Unstructured{}
 		if err := decoder.Decode(&o.Object); err != nil {
 			return objects // io.EOF; anything else shows in what is missing

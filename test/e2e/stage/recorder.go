@@ -63,6 +63,7 @@ func (s *Stage) Record(t testing.TB, title string, w Workload) *Recorder {
 	t.Cleanup(func() {
 		cancel()
 		joined.Wait()
+		r.sample(context.Background()) // what the play waited for last
 		_ = s.informers[Deployments].RemoveEventHandler(handler)
 		r.publish(t)
 	})
@@ -180,7 +181,7 @@ func (r *Recorder) publish(t testing.TB) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t.Log("\n" + r.line.String())
-	name := strings.NewReplacer("/", "-", " ", "-", ":", "").Replace(r.line.Title) + ".svg"
+	name := strings.NewReplacer("/", "-", " ", "-", ":", "", ",", "", "'", "").Replace(r.line.Title) + ".svg"
 	if err := os.MkdirAll(r.stage.logs, 0o755); err != nil {
 		t.Error(err)
 	}

@@ -19,16 +19,16 @@ receivers:
           kubernetes_sd_configs: [{role: pod, kubeconfig_file: %s}]
           relabel_configs:
             - {source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape], action: keep, regex: "true"}
-            - {source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scheme], action: replace, regex: (https?), target_label: __scheme__}
-            - {source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_path], action: replace, regex: (.+), target_label: __metrics_path__}
+            - {source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scheme], action: replace, regex: "(https?)", target_label: __scheme__}
+            - {source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_path], action: replace, regex: "(.+)", target_label: __metrics_path__}
             - source_labels: [__meta_kubernetes_pod_ip, __meta_kubernetes_pod_annotation_prometheus_io_port]
               action: replace
-              regex: (.+);(\d+)
+              regex: '(.+);(\d+)'
               replacement: $$1:$$2
               target_label: __address__
             - {source_labels: [__meta_kubernetes_namespace], action: replace, target_label: namespace}
             - {source_labels: [__meta_kubernetes_pod_name], action: replace, target_label: pod}
-            - {source_labels: [__meta_kubernetes_pod_phase], regex: Pending|Succeeded|Failed|Completed, action: drop}
+            - {source_labels: [__meta_kubernetes_pod_phase], regex: "Pending|Succeeded|Failed|Completed", action: drop}
 exporters:
   otlp:
     compression: none
