@@ -22,7 +22,7 @@ func playCPU(t *testing.T, s *stage.Stage) {
 	s.CPU.Set(ns, 100)
 	apply(t, s, ns, stage.PageCPU)
 	r := s.Record(t, "play 1: CPU utilisation", stage.Workload{
-		Namespace: ns, Name: name, Unit: "thousandths of a core",
+		Namespace: ns, Names: []string{name}, Unit: "thousandths of a core",
 		Load:  func() float64 { return float64(s.CPU.Of(ns)) },
 		Value: func(context.Context) (float64, error) { return 0, errors.New("nobody asks us") },
 	})

@@ -51,6 +51,7 @@ func TestPlay(t *testing.T) {
 	t.Run("2 prometheus metrics", func(t *testing.T) { playPrometheus(t, s) })
 	t.Run("3 opentelemetry", func(t *testing.T) { playOpenTelemetry(t, s) })
 	t.Run("4 KServe's own expectation", func(t *testing.T) { playKServesOwn(t, s) })
+	t.Run("5 0 to 1 by push", func(t *testing.T) { playPush(t, s) })
 }
 
 // namespace gives a play one of its own, which goes with it.
@@ -122,7 +123,7 @@ func heard(t *testing.T, s *stage.Stage, namespace, name string, n int) {
 func inFlight(s *stage.Stage, namespace, name string) stage.Workload {
 	query := fmt.Sprintf("sum(vllm:num_requests_running{namespace=%q})", namespace)
 	return stage.Workload{
-		Namespace: namespace, Name: name, Unit: "requests in flight",
+		Namespace: namespace, Names: []string{name}, Unit: "requests in flight",
 		Load:  func() float64 { return float64(s.Kubelet.Load(namespace)) },
 		Value: func(ctx context.Context) (float64, error) { return stage.Query(ctx, query) },
 	}
@@ -132,7 +133,7 @@ func inFlight(s *stage.Stage, namespace, name string) stage.Workload {
 func cpuSeconds(s *stage.Stage, namespace, name string) stage.Workload {
 	query := fmt.Sprintf("sum(process_cpu_seconds_total{namespace=%q})", namespace)
 	return stage.Workload{
-		Namespace: namespace, Name: name, Unit: "CPU seconds",
+		Namespace: namespace, Names: []string{name}, Unit: "CPU seconds",
 		Load:  func() float64 { return s.Kubelet.CPUSeconds(namespace) },
 		Value: func(ctx context.Context) (float64, error) { return stage.Query(ctx, query) },
 	}

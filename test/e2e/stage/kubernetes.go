@@ -60,10 +60,10 @@ func (s *Stage) startKubernetes(t testing.TB) {
 		"--controllers=*", "--use-service-account-credentials=true", "--leader-elect=false",
 		"--service-account-private-key-file=" + accounts.keyFile(), "--root-ca-file=" + server.caFile(),
 		"--horizontal-pod-autoscaler-sync-period=2s", "--horizontal-pod-autoscaler-downscale-stabilization=10s",
-	}}, func(ctx context.Context) error { return get(ctx, insecure, "https://127.0.0.1:10257/healthz") })
+	}}, func(ctx context.Context) error { return get(ctx, unverified, "https://127.0.0.1:10257/healthz") })
 	scheduler := s.launch(t, process.Spec{Name: "kube-scheduler", Path: s.programs.Scheduler, Args: []string{
 		"--kubeconfig=" + s.user(t, "system:kube-scheduler"), "--bind-address=127.0.0.1", "--leader-elect=false",
-	}}, func(ctx context.Context) error { return get(ctx, insecure, "https://127.0.0.1:10259/healthz") })
+	}}, func(ctx context.Context) error { return get(ctx, unverified, "https://127.0.0.1:10259/healthz") })
 	manager.Wait(t)
 	scheduler.Wait(t)
 }
@@ -96,8 +96,8 @@ func (s *Stage) client(testing.TB) *http.Client {
 	}}
 }
 
-// insecure asks servers that sign their own certificates whether they live.
-var insecure = &http.Client{Transport: &http.Transport{
+// unverified asks servers that sign their own certificates whether they live.
+var unverified = &http.Client{Transport: &http.Transport{
 	DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
 }}
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,12 +24,14 @@ import (
 // the API server tells of them.
 const lookEvery = 250 * time.Millisecond
 
-// Workload is what a recorder looks at.
+// Workload is what a recorder looks at: a Deployment with its ScaledObject, or
+// several of which it keeps the sum.
 type Workload struct {
-	Namespace, Name string // of the Deployment and of its ScaledObject
-	Unit            string // of load and value
-	Load            func() float64
-	Value           func(context.Context) (float64, error)
+	Namespace string
+	Names     []string // of the Deployments and of their ScaledObjects
+	Unit      string   // of load and value
+	Load      func() float64
+	Value     func(context.Context) (float64, error)
 }
 
 // Recorder watches a workload until its play ends, and then prints its time
@@ -38,20 +41,24 @@ type Recorder struct {
 	workload Workload
 	begin    time.Time
 
-	mu      sync.Mutex // guards what follows
-	line    timeline.Line
-	changes []change // of spec.replicas, in order
+	mu       sync.Mutex // guards what follows
+	line     timeline.Line
+	replicas map[string]int // spec.replicas of each Deployment
+	changes  []change       // of spec.replicas, in order
 }
 
+// change is one of a Deployment's spec.replicas.
 type change struct {
 	at       time.Time
-	replicas int
+	name     string
+	replicas int // of that one
+	total    int // of all
 }
 
 // Record begins a time line.
 func (s *Stage) Record(t testing.TB, title string, w Workload) *Recorder {
 	t.Helper()
-	r := &Recorder{stage: s, workload: w, begin: time.Now(), line: timeline.Line{Title: title, Unit: w.Unit}}
+	r := &Recorder{stage: s, workload: w, begin: time.Now(), replicas: map[string]int{}, line: timeline.Line{Title: title, Unit: w.Unit}}
 	handler, err := s.informers[Deployments].AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { r.note(o.(*unstructured.Unstructured)) },
 		UpdateFunc: func(_, o any) { r.note(o.(*unstructured.Unstructured)) },
@@ -72,15 +79,22 @@ func (s *Stage) Record(t testing.TB, title string, w Workload) *Recorder {
 
 // note keeps a change of spec.replicas.
 func (r *Recorder) note(o *unstructured.Unstructured) {
-	if o.GetNamespace() != r.workload.Namespace || o.GetName() != r.workload.Name {
+	name := o.GetName()
+	if o.GetNamespace() != r.workload.Namespace || !slices.Contains(r.workload.Names, name) {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := Number(o, "spec", "replicas")
-	if len(r.changes) == 0 || r.changes[len(r.changes)-1].replicas != n {
-		r.changes = append(r.changes, change{time.Now(), n})
+	if before, known := r.replicas[name]; known && before == n {
+		return
 	}
+	r.replicas[name] = n
+	total := 0
+	for _, each := range r.replicas {
+		total += each
+	}
+	r.changes = append(r.changes, change{time.Now(), name, n, total})
 }
 
 func (r *Recorder) look(ctx context.Context) {
@@ -104,16 +118,17 @@ func (r *Recorder) sample(ctx context.Context) {
 	if err != nil {
 		value = math.NaN()
 	}
-	autoscaler := r.stage.informers.object(Autoscalers, w.Namespace, "keda-hpa-"+w.Name)
-	deployment := r.stage.informers.object(Deployments, w.Namespace, w.Name)
+	sample := timeline.Sample{At: time.Since(r.begin), Load: w.Load(), Value: value}
+	for _, name := range w.Names {
+		autoscaler := r.stage.informers.object(Autoscalers, w.Namespace, "keda-hpa-"+name)
+		deployment := r.stage.informers.object(Deployments, w.Namespace, name)
+		sample.Desired += Number(autoscaler, "status", "desiredReplicas")
+		sample.Replicas += Number(deployment, "spec", "replicas")
+		sample.Ready += Number(deployment, "status", "readyReplicas")
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.line.Samples = append(r.line.Samples, timeline.Sample{
-		At: time.Since(r.begin), Load: w.Load(), Value: value,
-		Desired:  Number(autoscaler, "status", "desiredReplicas"),
-		Replicas: Number(deployment, "spec", "replicas"),
-		Ready:    Number(deployment, "status", "readyReplicas"),
-	})
+	r.line.Samples = append(r.line.Samples, sample)
 }
 
 // Mark notes what the play does, and returns when.
@@ -155,13 +170,26 @@ func (r *Recorder) until(t testing.TB, since time.Time, within time.Duration, ch
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if len(r.changes) == 0 {
-			return fmt.Errorf("no deployment %s/%s", r.workload.Namespace, r.workload.Name)
+			return fmt.Errorf("no deployment %s/%s", r.workload.Namespace, r.workload.Names)
 		}
 		last := r.changes[len(r.changes)-1]
 		at = last.at
-		return check(last.replicas)
+		return check(last.total)
 	})
 	return max(0, at.Sub(since))
+}
+
+// Reached returns when a Deployment was first seen to have n replicas or more,
+// and false as long as it was not.
+func (r *Recorder) Reached(name string, n int) (time.Time, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.changes {
+		if c.name == name && c.replicas >= n {
+			return c.at, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // Lowest is the least that spec.replicas was since a moment.
@@ -171,7 +199,7 @@ func (r *Recorder) Lowest(since time.Time) int {
 	lowest := math.MaxInt
 	for i, c := range r.changes {
 		if i+1 == len(r.changes) || r.changes[i+1].at.After(since) {
-			lowest = min(lowest, c.replicas)
+			lowest = min(lowest, c.total)
 		}
 	}
 	return lowest
