@@ -15,8 +15,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := binary.All(ctx); err != nil {
+	err := binary.All(ctx)
+	stop()
+	if err != nil {
 		log.Fatal(err)
 	}
 }

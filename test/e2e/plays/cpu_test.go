@@ -32,6 +32,7 @@ func playCPU(t *testing.T, s *stage.Stage) {
 	require.Equal(t, []any{map[string]any{
 		"type": "cpu", "metricType": "Utilization", "metadata": map[string]any{"value": "50"},
 	}}, triggers)
+	rendered(t, s, ns, stage.PageCPU, stage.ScaledObjects)
 	ready(t, s, ns, 1)
 
 	// One pod asks for one core: 1.4 cores of work are 140 % of it, and the

@@ -23,10 +23,10 @@ import (
 const (
 	// buildTimeout covers all programs with cold caches.
 	buildTimeout = time.Hour
-	// follows bounds what takes a few syncs of the HPA, and polls on the way.
-	follows = 45 * time.Second
+	// follows bounds what takes a few syncs of the HPA, and scrapes on the way.
+	follows = 90 * time.Second
 	// polled bounds what KEDA notices at its next poll, every 30 seconds.
-	polled = 75 * time.Second
+	polled = 120 * time.Second
 )
 
 func TestMain(m *testing.M) {
@@ -52,6 +52,11 @@ func TestPlay(t *testing.T) {
 	t.Run("3 opentelemetry", func(t *testing.T) { playOpenTelemetry(t, s) })
 	t.Run("4 KServe's own expectation", func(t *testing.T) { playKServesOwn(t, s) })
 	t.Run("5 0 to 1 by push", func(t *testing.T) { playPush(t, s) })
+	t.Run("6 faults under load", func(t *testing.T) {
+		playFaults(t, s)
+		playScaleDown(t, s)
+	})
+	t.Run("7 a fleet", func(t *testing.T) { playFleet(t, s) })
 }
 
 // namespace gives a play one of its own, which goes with it.
@@ -105,15 +110,20 @@ func ready(t *testing.T, s *stage.Stage, namespace string, n int) {
 	})
 }
 
-// heard waits until so many pods' Collectors have pushed: each scrapes for the
-// first time some seconds after its start.
+// heard waits until so many pods' Collectors push: each scrapes for the first
+// time some seconds after its start.
 func heard(t *testing.T, s *stage.Stage, namespace, name string, n int) {
 	t.Helper()
-	query := fmt.Sprintf("count(vllm:num_requests_running{namespace=%q, deployment=%q})", namespace, name)
+	explained(t, s, namespace, name, fmt.Sprintf("matches %d live", n))
+}
+
+// explained waits until the product explains a ScaledObject with these words.
+func explained(t *testing.T, s *stage.Stage, namespace, name, words string) {
+	t.Helper()
 	poll.Until(t, follows, func(ctx context.Context) error {
-		got, err := stage.Query(ctx, query)
-		if err == nil && got != float64(n) {
-			err = fmt.Errorf("%v pods of %s were heard of, want %d", got, namespace, n)
+		text, err := s.Explain(ctx, namespace, name)
+		if err == nil && !matches(text, words) {
+			err = fmt.Errorf("want %q in\n%s", words, text)
 		}
 		return err
 	})

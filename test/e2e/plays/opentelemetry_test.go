@@ -43,6 +43,7 @@ func scraped(t *testing.T, s *stage.Stage, ns, interval string) {
 	config, err := json.Marshal(collector.Object["spec"])
 	require.NoError(t, err)
 	require.Contains(t, string(config), `"scrape_interval":"`+interval+`"`)
+	rendered(t, s, ns, stage.PageOpenTelemetry, stage.ScaledObjects, stage.Collectors)
 	ready(t, s, ns, 1)
 	heard(t, s, ns, fbopt, 1)
 

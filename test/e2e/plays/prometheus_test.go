@@ -31,6 +31,7 @@ func playPrometheus(t *testing.T, s *stage.Stage) {
 		"serverAddress": "http://prometheus.istio-system.svc.cluster.local:9090", "threshold": "2",
 		"query": "vllm:num_requests_running",
 	}}}, triggers)
+	rendered(t, s, ns, stage.PagePrometheus, stage.ScaledObjects)
 	ready(t, s, ns, 1)
 
 	// hey -z 30s -c 5

@@ -108,8 +108,8 @@ func (c *CPU) running(ctx context.Context, namespace, selector string) (running 
 
 // usage is a PodMetrics whose first container does all the work.
 func usage(pod *unstructured.Unstructured, milli int) map[string]any {
-	containers := []any{}
 	specs, _, _ := unstructured.NestedSlice(pod.Object, "spec", "containers")
+	containers := make([]any, 0, len(specs))
 	for _, spec := range specs {
 		containers = append(containers, map[string]any{
 			"name":  spec.(map[string]any)["name"],

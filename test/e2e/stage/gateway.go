@@ -21,8 +21,8 @@ import (
 // with, one of the clusters behind it.
 const GatewayMetric = "envoy_cluster_upstream_rq_active"
 
-// gatewayLabel tells the clusters apart.
-const gatewayLabel = "envoy_cluster_name"
+// GatewayLabel tells the clusters apart.
+const GatewayLabel = "envoy_cluster_name"
 
 // pushEvery is how often a gateway says what has not changed.
 const pushEvery = time.Second
@@ -95,7 +95,7 @@ func (g *Gateway) Active() (sum int) {
 
 // GatewayQuery asks for the requests of one model.
 func GatewayQuery(model string) string {
-	return fmt.Sprintf("sum(%s{%s=%q})", GatewayMetric, gatewayLabel, model)
+	return fmt.Sprintf("sum(%s{%s=%q})", GatewayMetric, GatewayLabel, model)
 }
 
 // push exports everything in one request. The caller holds mu.
@@ -106,7 +106,7 @@ func (g *Gateway) push(ctx context.Context) error {
 		name := &common.AnyValue{Value: &common.AnyValue_StringValue{StringValue: model}}
 		points = append(points, &metrics.NumberDataPoint{
 			TimeUnixNano: now, Value: &metrics.NumberDataPoint_AsInt{AsInt: int64(n)},
-			Attributes: []*common.KeyValue{{Key: gatewayLabel, Value: name}},
+			Attributes: []*common.KeyValue{{Key: GatewayLabel, Value: name}},
 		})
 	}
 	gauge := &metrics.Metric{Name: GatewayMetric, Data: &metrics.Metric_Gauge{Gauge: &metrics.Gauge{DataPoints: points}}}

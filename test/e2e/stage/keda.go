@@ -37,6 +37,7 @@ func (s *Stage) startKEDA(t testing.TB) {
 		"--leader-elect=false", "--zap-log-level=info", "--zap-encoder=console", "--zap-time-encoding=rfc3339",
 		"--metrics-bind-address=127.0.0.1:18080", "--health-probe-bind-address=127.0.0.1:18081",
 		"--metrics-service-bind-address=" + kedaMetricsService, "--cert-dir=" + s.keda.dir,
+		"--kube-api-qps=200", "--kube-api-burst=400",
 	}}, listens(kedaMetricsService))
 	s.Adapter = s.launch(t, process.Spec{Name: "keda-adapter", Path: s.programs.KEDAAdapter, Env: env, Args: []string{
 		"--secure-port=6444", "--bind-address=127.0.0.1", "--port=18082", "--zap-log-level=error",

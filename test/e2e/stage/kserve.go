@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -35,12 +36,13 @@ func (s *Stage) startKServe(t testing.TB) {
 	require.NoError(t, err)
 	config := func(path string) string { return filepath.Join(module, "config", path) }
 	s.installText(t, namespaced("kserve"))
-	crds := []string{config("crd/full/clusterstoragecontainer/serving.kserve.io_clusterstoragecontainers.yaml")}
-	for _, kind := range []string{"inferenceservices", "trainedmodels", "clusterservingruntimes", "servingruntimes", "inferencegraphs"} {
-		crds = append(crds, config("crd/full/serving.kserve.io_"+kind+".yaml"))
+	for _, kind := range []string{
+		"clusterstoragecontainer/serving.kserve.io_clusterstoragecontainers", "serving.kserve.io_inferenceservices", "serving.kserve.io_trainedmodels",
+		"serving.kserve.io_clusterservingruntimes", "serving.kserve.io_servingruntimes", "serving.kserve.io_inferencegraphs",
+	} {
+		s.install(t, config("crd/full/"+kind+".yaml"))
 	}
-	s.install(t, crds...)
-	s.installObjects(t, only(collectorDefinition, read(t, filepath.Join(module, "test/crds/opentelemetry-operator.yaml"))))
+	s.installObjects(t, only(collectorDefinition, read(t, filepath.Join(module, "test", "crds", "opentelemetry-operator.yaml"))))
 	for _, file := range []string{"service_account", "role", "role_binding", "leader_election_role", "leader_election_role_binding"} {
 		s.installObjects(t, inNamespace("kserve", read(t, config("rbac/"+file+".yaml"))))
 	}
@@ -59,7 +61,7 @@ func (s *Stage) startKServe(t testing.TB) {
 		Args: []string{"--metrics-addr=127.0.0.1:19080", "--health-probe-addr=127.0.0.1:19081", "--webhook-port=9443"},
 	}, listens("127.0.0.1:9443"))
 	s.KServe.Wait(t)
-	s.installObjects(t, webhooks(s.ca.bundle(), read(t, config("webhook/manifests.yaml"))))
+	s.installObjects(t, webhooks(kserveWebhook, s.ca.bundle(), read(t, config("webhook/manifests.yaml"))))
 	for _, folder := range []string{"storagecontainers", "runtimes"} {
 		s.installText(t, s.Kubectl(t, "kustomize", config(folder)))
 	}
@@ -141,14 +143,14 @@ func merged(t testing.TB, object string, change map[string]any) string {
 	return string(text)
 }
 
-// webhooks are to be asked at the loopback instead of at a Service.
-func webhooks(bundle string, objects []*unstructured.Unstructured) []*unstructured.Unstructured {
+// webhooks are to be asked at an address of the loopback instead of at a Service.
+func webhooks(server, bundle string, objects []*unstructured.Unstructured) []*unstructured.Unstructured {
 	for _, o := range objects {
 		hooks, _, _ := unstructured.NestedSlice(o.Object, "webhooks")
 		for _, hook := range hooks {
 			fields := hook.(map[string]any)
 			path, _, _ := unstructured.NestedString(fields, "clientConfig", "service", "path")
-			fields["clientConfig"] = map[string]any{"url": kserveWebhook + path, "caBundle": bundle}
+			fields["clientConfig"] = map[string]any{"url": server + path, "caBundle": bundle}
 		}
 		set(o, hooks, "webhooks")
 	}
@@ -156,11 +158,15 @@ func webhooks(bundle string, objects []*unstructured.Unstructured) []*unstructur
 }
 
 // read returns the objects of a file of manifests.
-func read(t testing.TB, file string) (objects []*unstructured.Unstructured) {
+func read(t testing.TB, file string) []*unstructured.Unstructured {
 	t.Helper()
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
+	return objects(bytes.NewReader(content))
+}
+
+func objects(manifests io.Reader) (objects []*unstructured.Unstructured) {
+	decoder := yaml.NewYAMLOrJSONDecoder(manifests, 4096)
 	for {
 		o := &unstructured.Unstructured{}
 		if err := decoder.Decode(&o.Object); err != nil {

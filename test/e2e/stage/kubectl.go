@@ -50,10 +50,7 @@ func (s *Stage) run(ctx context.Context, stdin, program string, args ...string) 
 // server takes it: a namespace's default account, for one, comes a little later.
 func (s *Stage) install(t testing.TB, files ...string) {
 	t.Helper()
-	args := []string{"apply", "--server-side", "--force-conflicts"}
-	for _, file := range files {
-		args = append(args, "--filename="+file)
-	}
+	args := []string{"apply", "--server-side", "--force-conflicts", "--filename=" + strings.Join(files, ",")}
 	poll.Until(t, startWithin, func(ctx context.Context) error {
 		_, err := s.Try(ctx, "", args...)
 		return err

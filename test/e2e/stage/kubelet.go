@@ -237,9 +237,11 @@ func (k *Kubelet) CPUSeconds(namespace string) (sum float64) {
 	return sum
 }
 
-// Restart runs a pod's Collector, which has ended, once more.
-func (k *Kubelet) Restart(t testing.TB, p *Pod) {
-	t.Helper()
+// KillCollector ends a pod's Collector as the kernel does.
+func (k *Kubelet) KillCollector(p *Pod) { p.Collector.Kill(k.t) }
+
+// StartCollector runs a pod's Collector, which has ended, once more.
+func (k *Kubelet) StartCollector(p *Pod) {
 	p.spec.Name += "-again"
 	p.Collector = process.Start(k.t, p.spec)
 }

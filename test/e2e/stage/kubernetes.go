@@ -60,6 +60,7 @@ func (s *Stage) startKubernetes(t testing.TB) {
 		"--controllers=*", "--use-service-account-credentials=true", "--leader-elect=false",
 		"--service-account-private-key-file=" + accounts.keyFile(), "--root-ca-file=" + server.caFile(),
 		"--horizontal-pod-autoscaler-sync-period=2s", "--horizontal-pod-autoscaler-downscale-stabilization=10s",
+		"--kube-api-qps=200", "--kube-api-burst=400", // for 200 autoscalers every two seconds
 	}}, func(ctx context.Context) error { return get(ctx, unverified, "https://127.0.0.1:10257/healthz") })
 	scheduler := s.launch(t, process.Spec{Name: "kube-scheduler", Path: s.programs.Scheduler, Args: []string{
 		"--kubeconfig=" + s.user(t, "system:kube-scheduler"), "--bind-address=127.0.0.1", "--leader-elect=false",
@@ -111,10 +112,11 @@ func get(ctx context.Context, client *http.Client, url string) error {
 		return err
 	}
 	defer func() { _ = response.Body.Close() }()
-	if body, err := io.ReadAll(response.Body); err != nil || response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s %s %v", url, response.Status, body, err)
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s %s", url, response.Status, body)
 	}
-	return nil
+	return err
 }
 
 // listens tells whether somebody takes connections at address.

@@ -1,7 +1,6 @@
 package stage
 
 import (
-	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,17 +17,8 @@ func (s *Stage) startNode(t testing.TB) {
 	t.Helper()
 	module, err := binary.ModuleDir(t.Context(), "kwok", "sigs.k8s.io/kwok")
 	require.NoError(t, err)
-	args := []string{
-		"--kubeconfig=" + s.admin, "--manage-all-nodes=true", "--node-ip=10.0.0.1",
-		"--cidr=" + strings.Replace(PodNetwork, ".1/", ".0/", 1), "--node-lease-duration-seconds=40",
-	}
-	for _, stage := range []string{
-		"node/fast/node-initialize", "node/heartbeat-with-lease/node-heartbeat-with-lease",
-		"pod/fast/pod-ready", "pod/fast/pod-complete", "pod/fast/pod-delete",
-	} {
-		args = append(args, "--config="+filepath.Join(module, "kustomize", "stage", stage+".yaml"))
-	}
-	s.installText(t, fmt.Sprintf(`
+	stage := func(path string) string { return filepath.Join(module, "kustomize", "stage", path+".yaml") }
+	s.installText(t, `
 apiVersion: v1
 kind: Node
 metadata:
@@ -38,6 +28,11 @@ metadata:
 status:
   allocatable: {cpu: "1k", memory: 10Ti, pods: "1000"}
   capacity: {cpu: "1k", memory: 10Ti, pods: "1000"}
-`))
-	s.launch(t, process.Spec{Name: "kwok", Path: s.programs.Kwok, Args: args}, nil)
+`)
+	s.launch(t, process.Spec{Name: "kwok", Path: s.programs.Kwok, Args: []string{
+		"--kubeconfig=" + s.admin, "--manage-all-nodes=true", "--node-ip=10.0.0.1",
+		"--cidr=" + strings.Replace(PodNetwork, ".1/", ".0/", 1), "--node-lease-duration-seconds=40",
+		"--config=" + stage("node/fast/node-initialize"), "--config=" + stage("node/heartbeat-with-lease/node-heartbeat-with-lease"),
+		"--config=" + stage("pod/fast/pod-ready"), "--config=" + stage("pod/fast/pod-complete"), "--config=" + stage("pod/fast/pod-delete"),
+	}}, nil)
 }

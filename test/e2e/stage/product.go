@@ -7,7 +7,11 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/test/e2e/process"
 )
@@ -61,4 +65,27 @@ func Query(ctx context.Context, query string) (float64, error) {
 		return 0, fmt.Errorf("%s: %d elements %s", query, len(answer.Data.Result), answer.Error)
 	}
 	return strconv.ParseFloat(fmt.Sprint(answer.Data.Result[0].Value[1]), 64)
+}
+
+// Explain returns what the product's own command says of a ScaledObject.
+func (s *Stage) Explain(ctx context.Context, namespace, name string) (string, error) {
+	return s.run(ctx, "", s.productAt, "explain", namespace+"/"+name)
+}
+
+// Render returns what the product's own command makes of an InferenceService
+// with the cluster's configuration of KServe.
+func (s *Stage) Render(t testing.TB, namespace, manifest string) []*unstructured.Unstructured {
+	t.Helper()
+	config := s.file(t, "inferenceservice-config.yaml",
+		s.Kubectl(t, "get", "configmap", "inferenceservice-config", "--namespace=kserve", "--output=yaml"))
+	out, err := s.run(t.Context(), manifest, s.productAt, "render", "--kserve-config="+config, "--namespace="+namespace, "--file=-")
+	require.NoError(t, err)
+	return objects(strings.NewReader(out))
+}
+
+// Check has the product's own command look at manifests; what it says of faults
+// is in the error.
+func (s *Stage) Check(ctx context.Context, manifests string) error {
+	_, err := s.run(ctx, manifests, s.productAt, "check", "--file=-")
+	return err
 }

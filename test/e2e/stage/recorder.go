@@ -193,16 +193,40 @@ func (r *Recorder) Reached(name string, n int) (time.Time, bool) {
 }
 
 // Lowest is the least that spec.replicas was since a moment.
-func (r *Recorder) Lowest(since time.Time) int {
+func (r *Recorder) Lowest(since time.Time) int { return slices.Min(r.had(since)) }
+
+// Highest is the most.
+func (r *Recorder) Highest(since time.Time) int { return slices.Max(r.had(since)) }
+
+// had is what spec.replicas was at a moment and after.
+func (r *Recorder) had(since time.Time) (all []int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	lowest := math.MaxInt
 	for i, c := range r.changes {
 		if i+1 == len(r.changes) || r.changes[i+1].at.After(since) {
-			lowest = min(lowest, c.total)
+			all = append(all, c.total)
 		}
 	}
-	return lowest
+	return all
+}
+
+// Stands fails the test as soon as spec.replicas is less than n, and returns
+// when it was not for so long.
+func (r *Recorder) Stands(t testing.TB, n int, since time.Time, long time.Duration) {
+	t.Helper()
+	over := time.After(long - time.Since(since))
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		if lowest := r.Lowest(since); lowest < n {
+			t.Fatalf("spec.replicas was %d %s after it was %d", lowest, time.Since(since).Round(time.Second), n)
+		}
+		select {
+		case <-over:
+			return
+		case <-ticker.C:
+		}
+	}
 }
 
 func (r *Recorder) publish(t testing.TB) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -92,6 +93,7 @@ func (s *Stage) connect(t testing.TB) {
 // Program is one that can be ended and started again, as a pod is.
 type Program struct {
 	*process.Process
+	t     testing.TB // of the stage: a program outlives the play that starts it again
 	spec  process.Spec
 	name  string
 	ready func(context.Context) error
@@ -102,19 +104,21 @@ type Program struct {
 func (s *Stage) launch(t testing.TB, spec process.Spec, ready func(context.Context) error) *Program {
 	t.Helper()
 	spec.Logs = s.logs
-	p := &Program{spec: spec, name: spec.Name, ready: ready}
-	p.Start(t)
+	p := &Program{t: t, spec: spec, name: spec.Name, ready: ready}
+	p.Start()
 	return p
 }
 
-// Start runs the program, which must not be running, once more. It ends with
-// the stage at the latest.
-func (p *Program) Start(t testing.TB) {
-	t.Helper()
+// Start runs the program, which must not be running, once more, with arguments
+// after its own. It ends with the stage at the latest.
+func (p *Program) Start(more ...string) {
+	p.t.Helper()
+	spec := p.spec
 	if p.runs++; p.runs > 1 {
-		p.spec.Name = fmt.Sprintf("%s-%d", p.name, p.runs)
+		spec.Name = fmt.Sprintf("%s-%d", p.name, p.runs)
 	}
-	p.Process = process.Start(t, p.spec)
+	spec.Args = slices.Concat(spec.Args, more)
+	p.Process = process.Start(p.t, spec)
 }
 
 // Wait returns when the program is of use.

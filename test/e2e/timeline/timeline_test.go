@@ -40,11 +40,11 @@ func TestTextHasARowForEveryChange(t *testing.T) {
 func TestPictureIsWellFormedAndBreaksWhereThereWasNoAnswer(t *testing.T) {
 	svg := string(line.SVG())
 	for decoder := xml.NewDecoder(strings.NewReader(svg)); ; {
-		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
+		_, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
 			break
-		} else {
-			require.NoError(t, err)
 		}
+		require.NoError(t, err)
 	}
 	require.Contains(t, svg, "play 3: &lt;page&gt;")
 	require.Contains(t, svg, `<path class="value" d="M448.0 `, "the first answer is half way")

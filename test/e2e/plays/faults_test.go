@@ -1,0 +1,177 @@
+//go:build linux
+
+package plays
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/test/e2e/poll"
+	"github.com/keda-otel-scaler/keda-otel-scaler/test/e2e/sandbox"
+	"github.com/keda-otel-scaler/keda-otel-scaler/test/e2e/stage"
+)
+
+const (
+	// shows is how long a wrong value takes to cost a replica: a series is
+	// silent after 10 s, the HPA looks back 15 s and syncs every 2 s.
+	shows = 40 * time.Second
+	// started is shows after the product's start: its warm-up comes first.
+	started = 30*time.Second + shows
+
+	down        = 10 * time.Second // of the network
+	restarts    = 20
+	shortMemory = "--retention=30s"
+	outage      = 40 * time.Second // longer than that
+)
+
+// faults is the page's third example with 16 requests in flight on a target of
+// 4, to which something happens: as long as the load stands, so do 4 replicas.
+type faults struct {
+	s  *stage.Stage
+	r  *stage.Recorder
+	ns string
+}
+
+const under, wanted = 16, 4
+
+func playFaults(t *testing.T, s *stage.Stage) {
+	const ns = "play-6"
+	namespace(t, s, ns)
+	s.Scrape(t, stage.ScrapeInterval)
+	apply(t, s, ns, stage.PageOpenTelemetry)
+	f := faults{s, s.Record(t, "play 6: faults under load", inFlight(s, ns, fbopt)), ns}
+	ready(t, s, ns, 1)
+	f.r.Becomes(t, wanted, s.Kubelet.SetLoad(ns, under), polled)
+	ready(t, s, ns, wanted)
+	scaledObject(t, s, ns, fbopt, map[string]string{"Ready": "True", "Active": "True"})
+
+	for _, fault := range []struct {
+		name    string
+		happens func(*testing.T, time.Time)
+	}{
+		{"every Collector killed", func(t *testing.T, since time.Time) { f.kill(t, since, wanted) }},
+		{"half of the Collectors killed", func(t *testing.T, since time.Time) { f.kill(t, since, wanted/2) }},
+		{"scaler killed 20 times", f.killScaler},
+		{"network down", f.network},
+		{"KEDA restarted", f.restartKEDA},
+		{"API server restarted", f.restartAPIServer},
+		{"scaler away for longer than the retention", f.away},
+	} {
+		t.Run(fault.name, func(t *testing.T) {
+			f.settled(t)
+			fault.happens(t, f.r.Mark("%s", fault.name))
+		})
+	}
+
+	since := f.r.Mark("load 0")
+	s.Kubelet.SetLoad(ns, 0)
+	t.Logf("after all that and load 0, spec.replicas is 1 after %s", f.r.Becomes(t, 1, since, polled).Round(10*time.Millisecond))
+}
+
+// settled waits until every pod has been heard of for some seconds on end, so
+// that the last fault is over before the next one comes.
+func (f faults) settled(t *testing.T) {
+	t.Helper()
+	heard(t, f.s, f.ns, fbopt, wanted)
+	const fewest = 5
+	poll.Until(t, follows, func(ctx context.Context) error {
+		n, err := stage.Query(ctx, fmt.Sprintf("min(count_over_time(vllm:num_requests_running{namespace=%q}[10s]))", f.ns))
+		if err == nil && n < fewest {
+			err = fmt.Errorf("a pod was heard of %v times within 10 s", n)
+		}
+		return err
+	})
+	explained(t, f.s, f.ns, fbopt, fmt.Sprintf(`now +%d \(value\)`, under))
+}
+
+func (f faults) kill(t *testing.T, since time.Time, n int) {
+	pods := f.s.Kubelet.Running(f.ns)[:n]
+	for _, p := range pods {
+		f.s.Kubelet.KillCollector(p)
+	}
+	defer func() {
+		for _, p := range pods {
+			f.s.Kubelet.StartCollector(p)
+		}
+	}()
+	explained(t, f.s, f.ns, fbopt, fmt.Sprintf("matches %d live, %d gone", wanted-n, n))
+	f.r.Stands(t, wanted, since, shows)
+}
+
+// killScaler loses everything, 20 times, each as soon as it is of use again.
+func (f faults) killScaler(t *testing.T, since time.Time) {
+	for range restarts {
+		f.s.Product.Kill(t)
+		f.s.Product.Start()
+		f.s.Product.Wait(t)
+	}
+	f.r.Stands(t, wanted, since, time.Since(since)+started)
+}
+
+func (f faults) network(t *testing.T, since time.Time) {
+	require.NoError(t, sandbox.SetLoopback(false))
+	f.r.Stands(t, wanted, since, down)
+	require.NoError(t, sandbox.SetLoopback(true))
+	f.r.Stands(t, wanted, since, down+shows)
+}
+
+func (f faults) restartKEDA(t *testing.T, since time.Time) {
+	for _, p := range []*stage.Program{f.s.KEDA, f.s.Adapter} {
+		p.Kill(t)
+		p.Start()
+	}
+	f.s.KEDA.Wait(t)
+	f.s.Adapter.Wait(t)
+	f.r.Stands(t, wanted, since, shows)
+}
+
+func (f faults) restartAPIServer(t *testing.T, since time.Time) {
+	f.s.APIServer.Kill(t)
+	f.s.APIServer.Start()
+	f.s.APIServer.Wait(t)
+	f.r.Stands(t, wanted, since, shows)
+}
+
+// away has the scaler come back when it would have forgotten everything anyway.
+func (f faults) away(t *testing.T, since time.Time) {
+	f.s.Product.Kill(t)
+	f.r.Stands(t, wanted, since, outage)
+	f.s.Product.Start(shortMemory)
+	f.s.Product.Wait(t)
+	f.r.Stands(t, wanted, since, outage+started)
+}
+
+// playScaleDown is the opposite of a fault: pods that a real scale-down deletes
+// are out of the sum within three scrapes.
+func playScaleDown(t *testing.T, s *stage.Stage) {
+	const ns, scrape = "play-6-down", 5 * time.Second
+	namespace(t, s, ns)
+	s.Scrape(t, "5s")
+	apply(t, s, ns, stage.PageOpenTelemetry)
+	r := s.Record(t, "play 6: a real scale-down", inFlight(s, ns, fbopt))
+	ready(t, s, ns, 1)
+	r.Becomes(t, wanted, s.Kubelet.SetLoad(ns, under), polled)
+	ready(t, s, ns, wanted)
+	heard(t, s, ns, fbopt, wanted)
+
+	const less, fewer = 6, 2
+	r.Mark("load %d", less)
+	r.Becomes(t, fewer, s.Kubelet.SetLoad(ns, less), polled)
+	since := r.Mark("%d pods deleted", wanted-fewer)
+	// Their Collectors end with them, and say nothing: three missed scrapes do.
+	explained(t, s, ns, fbopt, `matches \d live, [23] gone`)
+	took := time.Since(since)
+	t.Logf("deleted pods are out of the sum after %s", took.Round(10*time.Millisecond))
+	require.Less(t, took, 3*scrape+5*time.Second)
+	// Until then the load was counted where it was and where it went, for which
+	// the HPA may have added a replica.
+	r.Becomes(t, fewer, since, polled)
+	since = time.Now()
+	explained(t, s, ns, fbopt, fmt.Sprintf(`now +%d \(`, less))
+	r.Stands(t, fewer, since, shows)
+	require.Equal(t, fewer, r.Highest(since))
+}
