@@ -29,8 +29,8 @@ const (
 // model has requests in flight.
 var fleetQueries = []string{
 	`sum(%[1]s{%[2]s="%[3]s"})`,
-	`max by (%[2]s) (%[1]s{%[2]s="%[3]s"})`,
-	`avg(max_over_time(%[1]s{%[2]s="%[3]s"}[5s]))`,
+	`sum by (%[2]s) (%[1]s{%[2]s="%[3]s"})`,
+	`sum(max_over_time(%[1]s{%[2]s="%[3]s"}[5s]))`,
 	`clamp_max(sum(%[1]s{%[2]s=~"%[3]s"}), 100)`,
 	`sum(%[1]s{%[2]s="%[3]s"}) * 2 / 2`,
 }
@@ -88,9 +88,9 @@ func playFleet(t *testing.T, s *stage.Stage) {
 		Load:  func() float64 { return float64(gateway.Active()) },
 		Value: func(ctx context.Context) (float64, error) { return stage.Query(ctx, "sum("+stage.GatewayMetric+")") },
 	})
+	// What a query yields depends on the data; what it says does not.
 	err := s.Check(t.Context(), manifests.String())
 	require.ErrorContains(t, err, "unclosed left parenthesis")
-	require.ErrorContains(t, err, models[broken])
 	t.Logf("keda-otel-scaler check: %v", err)
 	since := r.Mark("kubectl apply")
 	s.Apply(t, ns, manifests.String())
