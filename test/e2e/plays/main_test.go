@@ -57,6 +57,7 @@ func TestPlay(t *testing.T) {
 		playScaleDown(t, s)
 	})
 	t.Run("7 a fleet", func(t *testing.T) { playFleet(t, s) })
+	t.Run("8 installed", func(t *testing.T) { playInstall(t, s) })
 }
 
 // namespace gives a play one of its own, which goes with it.
