@@ -55,8 +55,11 @@ func playInstall(t *testing.T, s *stage.Stage) {
 	} {
 		poll.Until(t, follows, func(ctx context.Context) error {
 			_, err := s.Try(ctx, fmt.Sprintf(asked, refused.query, refused.target), "apply", "--namespace="+ns, "--dry-run=server", "--filename=-")
-			if err == nil || !matches(err.Error(), refused.because) {
-				return fmt.Errorf("%s has not refused it with %q: %v", refused.by, refused.because, err)
+			if err == nil {
+				return fmt.Errorf("%s has not refused it", refused.by)
+			}
+			if !matches(err.Error(), refused.because) {
+				return fmt.Errorf("%s does not say %q: %w", refused.by, refused.because, err)
 			}
 			t.Logf("%s: %v", refused.by, err)
 			return nil
