@@ -38,9 +38,9 @@ func TestAScaledObjectSeesItsNamespaceOnly(t *testing.T) {
 	require.Zero(t, view.Explained[0].Explanation.Selectors[0].Live)
 
 	// Naming another's namespace is a fault of the metadata, so KEDA holds.
-	_, err = r.client.GetMetricSpec(t.Context(), other(kserve, "other"))
+	_, err = r.client.IsActive(t.Context(), other(kserve, "other"))
 	require.Equal(t, codes.InvalidArgument, status.Code(err))
 	require.ErrorContains(t, err, `metricQuery: bad query: vllm:num_requests_running{deployment="huggingface-fbopt-predictor",namespace="default"} can match nothing`)
-	_, err = r.client.GetMetricSpec(t.Context(), other(all, ""))
+	_, err = r.client.IsActive(t.Context(), other(all, ""))
 	require.Equal(t, codes.InvalidArgument, status.Code(err))
 }

@@ -98,14 +98,19 @@ func (s *Server) Register(g grpc.ServiceRegistrar) { pb.RegisterExternalScalerSe
 // backs off after an error. It does not wait; the gRPC server does.
 func (s *Server) Stop() { s.stopOnce.Do(func() { close(s.stopped) }) }
 
-// GetMetricSpec answers from the metadata alone: an error here fails all
-// triggers of the ScaledObject, so it must mean that the metadata is wrong.
+// GetMetricSpec answers from the metadata alone. It refuses only what has no
+// target: KEDA leaves an error of this call in its own log and fails all triggers
+// of the ScaledObject, while what GetMetrics and IsActive refuse is told by
+// kubectl describe.
 func (s *Server) GetMetricSpec(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.GetMetricSpecResponse, error) {
 	q, err := s.lookup(ctx, ref, rpcSpec)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		return q.spec(), nil
 	}
-	return q.spec(), nil
+	if t, _ := readTrigger(ref.GetScalerMetadata(), s.opts.Missing); t.target > 0 {
+		return (&question{trigger: t}).spec(), nil
+	}
+	return nil, err
 }
 
 // GetMetrics answers with exactly one value, under the name that was asked for.

@@ -115,7 +115,7 @@ func TestParseOnMissing(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestCheckFindsWhatGetMetricSpecRefusesAllAtOnce(t *testing.T) {
+func TestCheckFindsAtOnceAllThatIsRefused(t *testing.T) {
 	queries, err := query.New(query.Options{})
 	require.NoError(t, err)
 	server, err := New(Options{Queries: queries})
@@ -149,7 +149,7 @@ func TestCheckFindsWhatGetMetricSpecRefusesAllAtOnce(t *testing.T) {
 			}
 			require.Equal(t, tc.keys, keys)
 			require.Equal(t, tc.unread, unread)
-			_, err := server.GetMetricSpec(t.Context(), &pb.ScaledObjectRef{Name: "a", Namespace: "b", ScalerMetadata: tc.md})
+			_, err := server.lookup(t.Context(), &pb.ScaledObjectRef{Name: "a", Namespace: "b", ScalerMetadata: tc.md}, rpcActive)
 			if len(found) == 0 {
 				require.NotNil(t, plan)
 				require.NoError(t, err)

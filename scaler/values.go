@@ -23,8 +23,14 @@ func (q *question) spec() *pb.GetMetricSpecResponse {
 	}}}
 }
 
+// noName is the metric's name if the query has none.
+const noName = "promql"
+
 // metricName is the metric's name in the HPA, where it stands in a URL's path.
 func (q *question) metricName() string {
+	if q.plan == nil { // it could not be understood
+		return noName
+	}
 	name := strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_', r == ':', r == '-', r == '.':
@@ -33,7 +39,7 @@ func (q *question) metricName() string {
 		return '-'
 	}, q.plan.Metric())
 	if name == "" {
-		return "promql"
+		return noName
 	}
 	return name
 }

@@ -63,8 +63,8 @@ func TestWarmUp(t *testing.T) {
 	require.ErrorContains(t, consumer.held(t, follows), "waits for the others to come back")
 }
 
-// TestBadMetadata is refused where KEDA asks first, by the name of the key, and
-// to KEDA's client that is no spec at all.
+// TestBadMetadata is refused by the name of the key. Without a target KEDA's client
+// has no spec at all; with one KEDA goes on to ask what it shows the answer of.
 func TestBadMetadata(t *testing.T) {
 	t.Parallel()
 	const namespace = "bad"
@@ -79,14 +79,21 @@ func TestBadMetadata(t *testing.T) {
 		{"a target that KEDA would round to zero", good, "0.0004", "targetValue"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := client.GetMetricSpec(t.Context(), s.ref(namespace, test.query, test.target))
+			_, err := client.IsActive(t.Context(), s.ref(namespace, test.query, test.target))
 			require.Equal(t, codes.InvalidArgument, status.Code(err), "%v", err)
 			require.ErrorContains(t, err, test.key)
 			t.Log(status.Convert(err).Message())
 
 			consumer, err := scalers.NewExternalScaler(s.trigger(namespace, test.query, test.target))
 			require.NoError(t, err)
-			require.Empty(t, consumer.GetMetricSpecForScaling(t.Context()))
+			specs := consumer.GetMetricSpecForScaling(t.Context())
+			if test.key == "targetValue" {
+				require.Empty(t, specs)
+			} else {
+				require.Len(t, specs, 1)
+				_, _, err := consumer.GetMetricsAndActivity(t.Context(), specs[0].External.Metric.Name)
+				require.ErrorContains(t, err, test.key)
+			}
 			require.NoError(t, consumer.Close(t.Context()))
 		})
 	}
