@@ -98,7 +98,7 @@ e2e:
 ifdef PLAY
 	cd test/e2e && $(GO) test -count=1 -v -timeout=40m -run='^TestPlay$$/^$(PLAY)_' ./plays
 else
-	cd test/e2e && $(GO) test -count=1 -p=1 -timeout=40m ./...
+	cd test/e2e && $(GO) test -count=1 -p=1 -timeout=40m $(E2EFLAGS) ./...
 endif
 
 # Everything that happens in a month, with the race detector; prints the curves.
