@@ -64,6 +64,7 @@ type config struct {
 	register   func(*grpc.Server)
 
 	readTimeout time.Duration // of HTTP
+	bounds      Options       // of them, those of what is in flight
 }
 
 func serve(t testing.TB, c config) *harness {
@@ -72,7 +73,10 @@ func serve(t testing.TB, c config) *harness {
 	c.store.Now = h.clock.now
 	h.store = store.New(c.store)
 	var err error
-	h.receiver, err = New(Options{Store: h.store, ResourceAttributes: c.attributes, Logger: c.logger, Registerer: h.reg})
+	h.receiver, err = New(Options{
+		Store: h.store, ResourceAttributes: c.attributes, Logger: c.logger, Registerer: h.reg,
+		MaxHeldBytes: c.bounds.MaxHeldBytes, Concurrency: c.bounds.Concurrency, Tight: c.bounds.Tight,
+	})
 	require.NoError(t, err)
 	h.receiver.now = h.clock.now
 

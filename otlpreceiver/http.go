@@ -71,17 +71,29 @@ func (h *httpHandler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		answerError(w, f, refuse(http.StatusMethodNotAllowed, "OTLP metrics are sent here with POST, not %s", clip(req.Method)))
 		return
 	}
-	var body *[]byte
-	if err == nil {
-		body, err = h.read(w, req)
-	}
 	if err != nil {
 		h.receiver.unread(viaHTTP)
 		answerError(w, f, err)
 		return
 	}
-	defer requestBuffers.Put(body)
 	ctx := peer.NewContext(req.Context(), &peer.Peer{Addr: remote(req.RemoteAddr)})
+	of, err := h.receiver.admit(ctx, viaHTTP)
+	if err != nil {
+		answerError(w, f, err)
+		return
+	}
+	defer of.free()
+	body, err := h.read(w, req, &of)
+	if err != nil {
+		if errors.Is(err, errBusy) {
+			err = h.receiver.refuse(ctx, viaHTTP, inFlight)
+		} else {
+			h.receiver.unread(viaHTTP)
+		}
+		answerError(w, f, err)
+		return
+	}
+	defer requestBuffers.Put(body)
 	out, err := h.receiver.ingest(ctx, *body, f, viaHTTP)
 	if err != nil {
 		answerError(w, f, err)
@@ -103,8 +115,9 @@ func formatOf(contentType string) (*format, error) {
 		clip(contentType), protobufFormat.contentType, jsonFormat.contentType)
 }
 
-// read returns the body, uncompressed, in a buffer of requestBuffers.
-func (h *httpHandler) read(w http.ResponseWriter, req *http.Request) (*[]byte, error) {
+// read returns the body, uncompressed, in a buffer of requestBuffers that counts
+// as the request's share.
+func (h *httpHandler) read(w http.ResponseWriter, req *http.Request, of *share) (*[]byte, error) {
 	if req.ContentLength > int64(h.maxBytes) {
 		return nil, h.tooLarge()
 	}
@@ -125,24 +138,36 @@ func (h *httpHandler) read(w http.ResponseWriter, req *http.Request) (*[]byte, e
 		w.Header().Set("Accept-Encoding", "gzip, zstd")
 		return nil, refuse(http.StatusUnsupportedMediaType, "the content encoding is %q; send gzip, zstd or none", clip(name))
 	}
-	b, err := readAll(body, int(req.ContentLength), h.maxBytes)
+	b, err := readAll(body, int(req.ContentLength), h.maxBytes, of)
 	if err != nil {
 		return nil, h.unreadable(err)
 	}
 	return b, nil
 }
 
-var errTooLarge = errors.New("too large")
+var (
+	errTooLarge = errors.New("too large")
+	errBusy     = errors.New("too many bytes are held")
+)
 
-// readAll reads until the end, which must come within limit bytes.
-func readAll(r io.Reader, expected, limit int) (*[]byte, error) {
+// readAll reads until the end, which must come within limit bytes. There has to
+// be room in the share for each piece before it is read.
+func readAll(r io.Reader, expected, limit int, of *share) (*[]byte, error) {
 	// One byte more than fits shows that there is one.
-	buf := requestBuffers.Get(min(max(expected, 0), firstBuffer, limit) + 1)
+	size := min(max(expected, 0), firstBuffer, limit) + 1
+	if !of.grow(size) {
+		return nil, errBusy
+	}
+	buf := requestBuffers.Get(size)
 	for n := 0; ; {
 		if n == len(*buf) {
 			if n > limit {
 				requestBuffers.Put(buf)
 				return nil, errTooLarge
+			}
+			if !of.grow(min(2*n, limit+1)) {
+				requestBuffers.Put(buf)
+				return nil, errBusy
 			}
 			larger := requestBuffers.Get(min(2*n, limit+1))
 			copy(*larger, *buf)
@@ -169,6 +194,8 @@ func readAll(r io.Reader, expected, limit int) (*[]byte, error) {
 func (h *httpHandler) unreadable(err error) error {
 	var tooManyBytes *http.MaxBytesError
 	switch {
+	case errors.Is(err, errBusy):
+		return err
 	case errors.Is(err, errTooLarge), errors.As(err, &tooManyBytes):
 		return h.tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -193,6 +220,9 @@ func answerError(w http.ResponseWriter, f *format, err error) {
 		s, code = status.New(grpcCode(refused.code), refused.why), refused.code
 	case s.Code() == codes.InvalidArgument:
 		code = http.StatusBadRequest
+	case s.Code() == codes.ResourceExhausted:
+		code = http.StatusTooManyRequests
+		w.Header().Set("Retry-After", retryAfter)
 	}
 	body, err := f.failure(s.Proto())
 	if err != nil {

@@ -35,6 +35,7 @@ var reasons = [...]struct {
 	{store.ErrTooOld, "too_old"},
 	{store.ErrSeriesLimit, "series_limit"},
 	{store.ErrMetricLimit, "metric_limit"},
+	{store.ErrNoMemory, "memory"},
 	{errNoData, "no_data"},
 	{errNoTemporality, "no_temporality"},
 	{errNoValue, "no_value"},
@@ -57,18 +58,19 @@ func reasonFor(err error) reason {
 type metrics struct {
 	by      [transports]transportMetrics
 	reasons [len(reasons)]prometheus.Counter
+	refused [refusedFors]prometheus.Counter
 	age     prometheus.Histogram
 }
 
 type transportMetrics struct {
-	ok, partial, malformed, unread, bytes prometheus.Counter
-	accepted, rejected                    [kinds]prometheus.Counter
+	ok, partial, malformed, unread, refused, bytes prometheus.Counter
+	accepted, rejected                             [kinds]prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_otlp_requests_total",
-		Help: "OTLP metrics requests, by what became of them; unread ones were too large, wrongly compressed or cut off.",
+		Help: "OTLP metrics requests, by what became of them; unread ones were too large, wrongly compressed or cut off, refused ones have to come again.",
 	}, []string{"transport", "outcome"})
 	size := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_otlp_request_bytes_total",
@@ -81,6 +83,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	rejected := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_otlp_points_rejected_total",
 		Help: "OTLP data points that were rejected, by why.",
+	}, []string{"reason"})
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "keda_otel_scaler_otlp_requests_refused_total",
+		Help: "OTLP metrics requests whose sender was told to send them again, by why: in_flight (too many bytes were held already) or memory (too little was left).",
 	}, []string{"reason"})
 	m := &metrics{age: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "keda_otel_scaler_otlp_sample_age_seconds",
@@ -96,6 +102,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		of := requests.MustCurryWith(prometheus.Labels{"transport": t.String()})
 		by.ok, by.partial = of.WithLabelValues("ok"), of.WithLabelValues("partial")
 		by.malformed, by.unread = of.WithLabelValues("malformed"), of.WithLabelValues("unread")
+		by.refused = of.WithLabelValues("refused")
 		by.bytes = size.WithLabelValues(t.String())
 		for k := range kinds {
 			by.accepted[k] = points.WithLabelValues(t.String(), k.String(), "accepted")
@@ -105,10 +112,13 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	for i := range reasons {
 		m.reasons[i] = rejected.WithLabelValues(reasons[i].name)
 	}
+	for i := range m.refused {
+		m.refused[i] = refused.WithLabelValues(refusedForNames[i])
+	}
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{requests, size, points, rejected, m.age} {
+	for _, c := range []prometheus.Collector{requests, refused, size, points, rejected, m.age} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("registering the OTLP receiver's metrics: %w", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,8 +35,27 @@ type Options struct {
 	// point without namespace, deployment or pod takes it from its resource.
 	ResourceAttributes []string
 
+	MaxHeldBytes int         // of the requests that are not stored yet (256 MiB)
+	Concurrency  int         // requests decoded at a time (GOMAXPROCS)
+	Tight        func() bool // whether memory is too short for more requests (never)
+
 	Logger     *slog.Logger          // nil for none
 	Registerer prometheus.Registerer // where the receiver's own metrics go (nowhere)
+}
+
+func (o *Options) setDefaults() {
+	if o.MaxHeldBytes <= 0 {
+		o.MaxHeldBytes = 256 << 20
+	}
+	if o.Concurrency <= 0 {
+		o.Concurrency = runtime.GOMAXPROCS(0)
+	}
+	if o.Tight == nil {
+		o.Tight = func() bool { return false }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 }
 
 // Receiver stores the metrics of OTLP requests. Its methods may be called
@@ -47,12 +67,14 @@ type Receiver struct {
 	metrics   *metrics
 	now       func() time.Time // of the log's rate limit, not of samples
 
+	intake    intake
 	hasher    hasher
 	cache     *cache
 	batches   sync.Pool // of *batch
 	pdataOnly bool      // for tests: no hot path
 
-	warned atomic.Int64 // when rejected points were last logged, in ns
+	warned        atomic.Int64 // when rejected points were last logged, in ns
+	refusalWarned atomic.Int64 // when refused requests were
 }
 
 // New returns a receiver.
@@ -68,11 +90,10 @@ func New(o Options) (*Receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.setDefaults()
 	r := &Receiver{
 		store: o.Store, promotion: p, log: o.Logger, metrics: m, now: time.Now,
+		intake: intake{most: int64(o.MaxHeldBytes), turns: make(chan struct{}, o.Concurrency), tight: o.Tight},
 		hasher: newHasher(),
 		// Twice, for senders of which some write the same attributes in another order.
 		cache: newCache(2 * o.Store.MaxSeries()),
@@ -95,6 +116,8 @@ func (r *Receiver) Register(s *grpc.Server) { s.RegisterService(&serviceDesc, r)
 
 // exporter is what serviceDesc asks of its implementation.
 type exporter interface {
+	admit(ctx context.Context, via transport) (share, error)
+	refuse(ctx context.Context, via transport, why refusedFor) error
 	export(ctx context.Context, req *request) (*response, error)
 	unread(via transport)
 }
@@ -109,19 +132,49 @@ var serviceDesc = grpc.ServiceDesc{
 }
 
 func handleExport(srv any, ctx context.Context, dec func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // grpc.MethodHandler's order
+	to := srv.(exporter)
+	of, err := to.admit(ctx, viaGRPC) // before its message is waited for
+	if err != nil {
+		return nil, err
+	}
+	defer of.free()
 	req := &request{}
 	if err := dec(req); err != nil {
-		srv.(exporter).unread(viaGRPC)
+		to.unread(viaGRPC)
 		return nil, err
 	}
 	defer req.free()
+	if !of.grow(len(req.bytes())) {
+		return nil, to.refuse(ctx, viaGRPC, inFlight)
+	}
 	if intercept == nil {
-		return srv.(exporter).export(ctx, req)
+		return to.export(ctx, req)
 	}
 	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: exportMethod}
 	return intercept(ctx, req, info, func(ctx context.Context, req any) (any, error) {
-		return srv.(exporter).export(ctx, req.(*request))
+		return to.export(ctx, req.(*request))
 	})
+}
+
+// admit lets a request in that has only begun.
+func (r *Receiver) admit(ctx context.Context, via transport) (share, error) {
+	of, why, ok := r.intake.admit()
+	if !ok {
+		return of, r.refuse(ctx, via, why)
+	}
+	return of, nil
+}
+
+// refuse counts a request that has to come again.
+func (r *Receiver) refuse(ctx context.Context, via transport, why refusedFor) error {
+	r.metrics.by[via].refused.Inc()
+	r.metrics.refused[why].Inc()
+	err := busyError(why)
+	if r.mayWarn(&r.refusalWarned) {
+		r.log.LogAttrs(ctx, slog.LevelWarn, "OTLP requests are refused, and their senders told to send them again",
+			slog.String("peer", peerOf(ctx)), slog.Int("held", r.HeldBytes()), slog.Any("error", err))
+	}
+	return err
 }
 
 // unread counts a request that did not come through: too large, wrongly
@@ -136,6 +189,10 @@ func (r *Receiver) export(ctx context.Context, req *request) (*response, error) 
 // ingest stores one request: on the hot path if that understands all of it.
 // Nothing keeps b.
 func (r *Receiver) ingest(ctx context.Context, b []byte, f *format, via transport) (*response, error) {
+	if err := r.intake.turn(ctx); err != nil {
+		return nil, err
+	}
+	defer r.intake.done()
 	r.metrics.by[via].bytes.Add(float64(len(b)))
 	in := r.batches.Get().(*batch) // not given back by a panic
 	in.reset()
@@ -203,12 +260,17 @@ func (r *Receiver) respond(ctx context.Context, res *result, f *format) (*respon
 
 // warn logs a message unless one was logged within warnInterval.
 func (r *Receiver) warn(ctx context.Context, rejected int64, msg string) {
-	now, last := r.now().UnixNano(), r.warned.Load()
-	if last != 0 && now-last < int64(warnInterval) || !r.warned.CompareAndSwap(last, now) {
+	if !r.mayWarn(&r.warned) {
 		return
 	}
 	r.log.LogAttrs(ctx, slog.LevelWarn, "OTLP data points not stored as sent",
 		slog.String("peer", peerOf(ctx)), slog.Int64("rejected", rejected), slog.String("reasons", msg))
+}
+
+// mayWarn is true once within warnInterval.
+func (r *Receiver) mayWarn(warned *atomic.Int64) bool {
+	now, last := r.now().UnixNano(), warned.Load()
+	return (last == 0 || now-last >= int64(warnInterval)) && warned.CompareAndSwap(last, now)
 }
 
 func peerOf(ctx context.Context) string {

@@ -14,6 +14,7 @@ type metrics struct {
 	freed         prometheus.Counter
 	refusedTotal  prometheus.Counter
 	refusedMetric prometheus.Counter
+	refusedMemory prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
@@ -56,6 +57,7 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 		}),
 		refusedTotal:  refused.WithLabelValues("all"),
 		refusedMetric: refused.WithLabelValues("metric"),
+		refusedMemory: refused.WithLabelValues("memory"),
 	}
 	for o := range outcomes {
 		m.samples[o] = samples.WithLabelValues(o.String())

@@ -24,6 +24,8 @@ var (
 	ErrSeriesLimit = errors.New("series limit reached")
 	// ErrMetricLimit: a new series would exceed Options.MaxSeriesPerMetric.
 	ErrMetricLimit = errors.New("series limit of the metric reached")
+	// ErrNoMemory: there is too little memory for a new series.
+	ErrNoMemory = errors.New("memory for new series has run out")
 	// ErrFreed: the series was taken out of the store after it was Held.
 	ErrFreed = errors.New("series was freed")
 )
@@ -35,6 +37,8 @@ type Options struct {
 	MaxSeries           int           // series in all (1,000,000)
 	MaxSeriesPerMetric  int           // series of one metric name (MaxSeries)
 	MaxSamplesPerSeries int           // samples of one series; the oldest goes first (1024)
+
+	Full func() bool // whether memory is too short for new series (never)
 
 	Now        func() time.Time      // the store's clock (time.Now)
 	Registerer prometheus.Registerer // where the store's own metrics go (nowhere)
@@ -55,6 +59,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.MaxSamplesPerSeries <= 0 {
 		o.MaxSamplesPerSeries = 1024
+	}
+	if o.Full == nil {
+		o.Full = func() bool { return false }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -146,6 +153,10 @@ func (s *Store) create(lset labels.Labels, hash uint32) (*Series, error) {
 	if mn != nil && int(mn.series.Load()) >= s.opts.MaxSeriesPerMetric {
 		s.metrics.refusedMetric.Inc()
 		return nil, fmt.Errorf("%w: %d series of %s are held", ErrMetricLimit, mn.series.Load(), name)
+	}
+	if s.opts.Full() {
+		s.metrics.refusedMemory.Inc()
+		return nil, fmt.Errorf("%w: %d series are held", ErrNoMemory, s.count)
 	}
 	mn = s.nameLocked(name)
 	mn.series.Add(1)

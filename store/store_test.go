@@ -42,6 +42,20 @@ func TestLimitsRefuseNewSeriesOnly(t *testing.T) {
 	push(t, s, series("a", "pod", "3"), 200, 1)
 }
 
+func TestWithoutMemoryKnownSeriesGoOn(t *testing.T) {
+	full := false
+	s, c := newStore(t, Options{Full: func() bool { return full }})
+	push(t, s, series("a"), 0, 1)
+	full = true
+	c.at(1)
+	out, err := s.Appender().Append(series("b"), ms(0), 1)
+	require.Equal(t, Refused, out)
+	require.ErrorIs(t, err, ErrNoMemory)
+	require.Equal(t, Stored, push(t, s, series("a"), 1, 2))
+	full = false
+	require.Equal(t, Stored, push(t, s, series("b"), 1, 2))
+}
+
 func TestSweepFreesIdleSeriesAltogether(t *testing.T) {
 	s, c := newStore(t, Options{})
 	for i := range 100 {

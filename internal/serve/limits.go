@@ -7,12 +7,13 @@ import (
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/selfmetrics"
+	"github.com/keda-otel-scaler/keda-otel-scaler/otlpreceiver"
 	"github.com/keda-otel-scaler/keda-otel-scaler/scaler"
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
 // newLimits are those that data and KEDA fill, as opposed to those of one request.
-func newLimits(cfg config.Config, samples *store.Store, answers *scaler.Server, registry *prometheus.Registry, logger *slog.Logger) *selfmetrics.Limits {
+func newLimits(cfg config.Config, samples *store.Store, receiver *otlpreceiver.Receiver, answers *scaler.Server, registry *prometheus.Registry, logger *slog.Logger) *selfmetrics.Limits {
 	limit := func(name, flag string, most int, used func() int) selfmetrics.Limit {
 		return selfmetrics.Limit{Name: name, Flag: flag, Most: float64(most), Used: func() float64 { return float64(used()) }}
 	}
@@ -20,6 +21,7 @@ func newLimits(cfg config.Config, samples *store.Store, answers *scaler.Server, 
 		limit("series", "--max-series", samples.MaxSeries(), samples.SeriesCount),
 		limit("series_per_metric", "--max-series-per-metric", samples.MaxSeriesPerMetric(), samples.LargestMetric),
 		limit("series_kept", "--max-series", samples.MaxKept(), samples.KeptCount),
+		limit("inflight_bytes", "--max-inflight-bytes", receiver.MaxHeldBytes(), receiver.HeldBytes),
 		limit("streams", "--max-streams", cfg.MaxStreams, answers.Streams),
 		limit("triggers", "", scaler.MaxTriggers, answers.Triggers),
 	)

@@ -49,17 +49,22 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 
 	defer paceGC()()
 	registry := selfmetrics.NewRegistry()
+	memory := newMemory()
 	samples := store.New(store.Options{
 		Retention:           cfg.Retention,
 		Lookback:            cfg.Lookback,
 		MaxSeries:           cfg.MaxSeries,
 		MaxSeriesPerMetric:  cfg.MaxSeriesPerMetric,
 		MaxSamplesPerSeries: cfg.MaxSamplesPerSeries,
+		Full:                memory.full,
 		Registerer:          registry,
 	})
 	receiver, err := otlpreceiver.New(otlpreceiver.Options{
 		Store:              samples,
 		ResourceAttributes: cfg.ResourceAttributes,
+		MaxHeldBytes:       memory.inflight(cfg.MaxInflightBytes),
+		Concurrency:        cfg.IngestConcurrency,
+		Tight:              memory.tight,
 		Logger:             logger,
 		Registerer:         registry,
 	})
@@ -109,7 +114,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 
 	state := newState()
 	calls := selfmetrics.NewGRPC(registry, logger)
-	limits := newLimits(cfg, samples, answers, registry, logger)
+	limits := newLimits(cfg, samples, receiver, answers, registry, logger)
 	api := newAPI(cfg, samples, queries, answers, listeners.addresses(), logger, registry)
 	otlp := receiver.Handler(cfg.MaxRequestBytes)
 	s := &servers{
@@ -132,6 +137,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 	storeCtx, stopStore := context.WithCancel(context.WithoutCancel(ctx)) // the store outlives its users
 	group.Go(func() error { return samples.Run(storeCtx) })
 	group.Go(func() error { return receiver.Run(storeCtx) })
+	group.Go(func() error { return memory.run(storeCtx) })
 	gates.run(ctx, group)
 	group.Go(func() error { return limits.Run(storeCtx) })
 	group.Go(serveGRPC("otlp-grpc", s.otlp, listeners.otlp))

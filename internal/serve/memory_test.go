@@ -1,0 +1,49 @@
+package serve
+
+import (
+	"context"
+	"math"
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestBytesInFlightFollowTheMemoryLimit(t *testing.T) {
+	require.Equal(t, inflightBytes, (&memory{limit: math.MaxInt64}).inflight(0))
+	require.Equal(t, 64<<20, (&memory{limit: 512 << 20}).inflight(0))
+	require.Equal(t, 7, (&memory{limit: 512 << 20}).inflight(7))
+}
+
+func TestMemoryIsFullBeforeItIsTight(t *testing.T) {
+	m := &memory{limit: 1000}
+	for needed, want := range map[int64][2]bool{0: {}, 850: {}, 851: {true, false}, 930: {true, false}, 931: {true, true}, 2000: {true, true}} {
+		m.needed.Store(needed)
+		require.Equal(t, want, [2]bool{m.full(), m.tight()}, needed)
+	}
+}
+
+// TestMemoryIsWhatLives: garbage is no reason to refuse anybody, and what was
+// let go is found to be gone though nothing else happens.
+func TestMemoryIsWhatLives(t *testing.T) {
+	runtime.GC()
+	const ballast = 64 << 20
+	before := debug.SetMemoryLimit(256 << 20)
+	defer debug.SetMemoryLimit(before)
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	m := newMemory()
+	m.limit = ballast // of which the test alone needs half
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.run(ctx) }()
+
+	held := make([]byte, ballast)
+	runtime.GC()
+	require.Eventually(t, m.tight, generous, time.Millisecond)
+	runtime.KeepAlive(held)
+	require.Eventually(t, func() bool { return !m.tight() }, generous, time.Millisecond, "by a collection of its own")
+	cancel()
+	require.NoError(t, <-done)
+}

@@ -1,0 +1,145 @@
+package otlpreceiver
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	colpb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+const soon = 10 * time.Second
+
+// ample is a share that always has room.
+func ample() *share { return &share{of: &intake{most: 1 << 40}} }
+
+// requireComeAgain wants the refusal that a Collector sends again after.
+func requireComeAgain(t *testing.T, err error, why string) {
+	t.Helper()
+	s := status.Convert(err)
+	require.Equal(t, codes.ResourceExhausted, s.Code(), "%v", err)
+	require.Contains(t, s.Message(), why)
+	require.Len(t, s.Details(), 1)
+	delay := s.Details()[0].(*errdetails.RetryInfo).GetRetryDelay().AsDuration()
+	require.GreaterOrEqual(t, delay, retryDelay/2)
+	require.LessOrEqual(t, delay, retryDelay*3/2)
+}
+
+func TestWithoutMemoryASenderIsToldToComeAgain(t *testing.T) {
+	tight := true
+	h := serveHTTP(t, config{bounds: Options{Tight: func() bool { return tight }}})
+	_, err := h.harness.client.Export(ctx(t), &colpb.ExportMetricsServiceRequest{})
+	requireComeAgain(t, err, "GOMEMLIMIT")
+
+	res := h.post(bytes.NewReader(encoded(t, gaugeOf("a", double(0, 1)))), "Content-Type", protobufType)
+	require.Equal(t, http.StatusTooManyRequests, res.code)
+	require.Equal(t, "1", res.header.Get("Retry-After"))
+	var said spb.Status
+	require.NoError(t, proto.Unmarshal(res.body, &said))
+	requireComeAgain(t, status.FromProto(&said).Err(), "GOMEMLIMIT")
+
+	require.Empty(t, h.held(""))
+	require.Equal(t, 2.0, h.requests("refused"))
+	require.Equal(t, 2.0, h.metric("keda_otel_scaler_otlp_requests_refused_total", "reason", "memory"))
+	require.Zero(t, h.receiver.HeldBytes())
+	tight = false
+	h.sendOK(gaugeOf("a", double(0, 1)))
+}
+
+// begin opens a request and sends nothing of its message.
+func (h *harness) begin() (end func()) {
+	h.t.Helper()
+	c, cancel := context.WithCancel(ctx(h.t))
+	_, err := h.conn.NewStream(c, &grpc.StreamDesc{ClientStreams: true}, exportMethod)
+	require.NoError(h.t, err)
+	return cancel
+}
+
+// holds waits until so many requests that have only begun are what is held.
+func (h *harness) holds(begun int) {
+	h.t.Helper()
+	require.Eventually(h.t, func() bool { return h.receiver.HeldBytes() == begun*leastHeld }, soon, time.Millisecond)
+}
+
+// TestRequestsThatHaveBegunCount: what has not come yet is room that may be needed.
+func TestRequestsThatHaveBegunCount(t *testing.T) {
+	h := serveHTTP(t, config{bounds: Options{MaxHeldBytes: 2 * leastHeld}})
+	first, second := h.begin(), h.begin()
+	h.holds(2)
+	_, err := h.harness.client.Export(ctx(t), &colpb.ExportMetricsServiceRequest{})
+	requireComeAgain(t, err, "--max-inflight-bytes")
+	res := h.post(strings.NewReader("{}"), "Content-Type", jsonType)
+	require.Equal(t, http.StatusTooManyRequests, res.code)
+	require.Equal(t, 2.0, h.metric("keda_otel_scaler_otlp_requests_refused_total", "reason", "in_flight"))
+
+	first()
+	h.holds(1)
+	h.sendOK(gaugeOf("a", double(0, 1)))
+	second()
+	h.holds(0)
+}
+
+// TestALargeRequestNeedsRoom, but for one that is alone.
+func TestALargeRequestNeedsRoom(t *testing.T) {
+	h := serveHTTP(t, config{bounds: Options{MaxHeldBytes: 4 * leastHeld}})
+	large := gaugeOf(strings.Repeat("x", 4*leastHeld), double(0, 1))
+	protobuf, json := encoded(t, large), asJSON(t, resource(nil, large))
+	send := func() (code int, grpcErr error) {
+		_, grpcErr = h.raw(h.conn, protobuf)
+		return h.post(readerFunc(bytes.NewReader(json).Read), "Content-Type", jsonType).code, grpcErr // of unsaid length
+	}
+	end := h.begin()
+	h.holds(1)
+	code, err := send()
+	requireComeAgain(t, err, "--max-inflight-bytes")
+	require.Equal(t, http.StatusTooManyRequests, code)
+	require.Empty(t, h.held(""))
+	h.holds(1)
+	end()
+	h.holds(0)
+	code, err = send()
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, code)
+	h.holds(0)
+}
+
+func TestDecodingTakesTurns(t *testing.T) {
+	h := serve(t, config{bounds: Options{Concurrency: 1}})
+	h.sendOK(gaugeOf("a", double(0, 1)))
+	require.NoError(t, h.receiver.intake.turn(t.Context())) // somebody decodes
+
+	impatient, cancel := context.WithCancel(t.Context())
+	gone := make(chan error, 1)
+	go func() {
+		_, err := h.receiver.ingest(impatient, encoded(t, gaugeOf("b", double(0, 1))), protobufFormat, viaGRPC)
+		gone <- err
+	}()
+	cancel()
+	require.Equal(t, codes.Canceled, status.Code(<-gone), "whoever hangs up waits no longer")
+
+	done := make(chan error, 1)
+	go func() {
+		_, err := h.raw(h.conn, encoded(t, gaugeOf("c", double(0, 1))))
+		done <- err
+	}()
+	require.Eventually(t, func() bool { return h.receiver.HeldBytes() > 0 }, soon, time.Millisecond)
+	select {
+	case err := <-done:
+		t.Fatalf("it did not wait: %v", err)
+	default:
+	}
+	require.Equal(t, []string{"a{} 1@0"}, h.held(""))
+	h.receiver.intake.done()
+	require.NoError(t, <-done)
+	require.Equal(t, []string{"a{} 1@0", "c{} 1@0"}, h.held(""))
+}
