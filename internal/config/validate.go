@@ -102,6 +102,7 @@ func (c *Config) validateLimits() error {
 		{"max-samples-per-series", c.MaxSamplesPerSeries, 2, 1 << 24, ", since a rate needs two"},
 		{"max-request-bytes", c.MaxRequestBytes, 1, math.MaxInt32, ""},
 		{"max-streams", c.MaxStreams, 1, math.MaxInt32, ""},
+		{"max-connections", c.MaxConnections, 1, math.MaxInt32, ""},
 		{"max-inflight-bytes", c.MaxInflightBytes, 0, math.MaxInt, ""},
 		{"ingest-concurrency", c.IngestConcurrency, 0, 1 << 16, ""},
 		{"query-max-samples", c.QueryMaxSamples, 1, math.MaxInt, ""},

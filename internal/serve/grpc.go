@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/tap"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/access"
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
@@ -63,9 +64,11 @@ func newOTLPServer(cfg config.Config, gates *gates, calls *selfmetrics.GRPC, rec
 		// a sidecar's pushes showed as a twelfth of the CPU; these keep theirs.
 		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))), //nolint:gosec // a few
 	)
+	var tokens tap.ServerInHandle
 	if gates.otlpTokens != nil {
-		options = append(options, grpc.InTapHandle(gates.otlpTokens.Tap))
+		tokens = gates.otlpTokens.Tap
 	}
+	options = append(options, grpc.InTapHandle(endWithin(requestTimeout, tokens)))
 	options = append(options, calls.Recovery()...)
 	server := grpc.NewServer(append(options, otlpreceiver.ServerOptions()...)...)
 	receiver.Register(server)

@@ -29,7 +29,7 @@ func newHTTPServer(handler http.Handler, tls *access.TLS, logger *slog.Logger, a
 		Protocols: protocols,
 		// A peer that sends half a request holds a connection for this long.
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
+		ReadTimeout:       requestTimeout,
 		WriteTimeout:      30*time.Second + answer, // it runs from the request on
 		IdleTimeout:       2 * time.Minute,         // above a scrape interval, so that Prometheus keeps its connection
 		// KEDA sends its query in the URL, and 16 KiB grow threefold by escaping.

@@ -43,6 +43,19 @@ func listen(ctx context.Context, cfg config.Config) (_ *listeners, err error) {
 	return l, nil
 }
 
+// bound bounds the connections of all. Listeners for OTLP, which strangers may
+// reach, give way when memory is short; those that KEDA and people use don't.
+func (l *listeners) bound(cfg config.Config, to *connections, m *memory) {
+	l.otlp = to.bound(l.otlp, "otlp-grpc", cfg.MaxConnections, m.tight, m.spent)
+	l.otlpHTTP = to.bound(l.otlpHTTP, "otlp-http", cfg.MaxConnections, m.tight, nil)
+	l.keda = to.bound(l.keda, "keda-grpc", otherConnections, nil, nil)
+	l.http = to.bound(l.http, "http", otherConnections, nil, nil)
+	l.telemetry = to.bound(l.telemetry, "telemetry", otherConnections, nil, nil)
+	if l.admission != nil {
+		l.admission = to.bound(l.admission, "admission", otherConnections, nil, nil)
+	}
+}
+
 func (l *listeners) close() {
 	for _, listener := range []net.Listener{l.otlp, l.otlpHTTP, l.keda, l.http, l.telemetry, l.admission} {
 		if listener != nil {

@@ -17,6 +17,8 @@ const (
 	// tightShare is where requests end, too: beyond it the garbage collector takes
 	// the CPU that answers KEDA.
 	tightShare = 0.93
+	// spentShare is where connections of senders end that go on sending.
+	spentShare = 0.97
 	// inflightShare of it is for requests that are not stored yet.
 	inflightShare = 0.125
 	// inflightBytes is for them where there is no limit.
@@ -42,6 +44,9 @@ func (m *memory) full() bool { return m.above(fullShare) }
 
 // tight tells whether there is too little memory for requests.
 func (m *memory) tight() bool { return m.above(tightShare) }
+
+// spent tells whether there is too little memory for bytes on their way.
+func (m *memory) spent() bool { return m.above(spentShare) }
 
 func (m *memory) above(share float64) bool { return float64(m.needed.Load()) > share*m.limit }
 

@@ -50,6 +50,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 	defer paceGC()()
 	registry := selfmetrics.NewRegistry()
 	memory := newMemory()
+	listeners.bound(cfg, newConnections(registry), memory)
 	samples := store.New(store.Options{
 		Retention:           cfg.Retention,
 		Lookback:            cfg.Lookback,
