@@ -95,6 +95,9 @@ func (p *Process) Signal(t testing.TB) {
 	p.signal(t, syscall.SIGTERM)
 }
 
+// Pid returns the child's.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
 // ExitCode may be called once Exited is closed.
 func (p *Process) ExitCode() int { return p.cmd.ProcessState.ExitCode() }
 
