@@ -85,6 +85,7 @@ type Store struct {
 	count   int
 	names   map[string]*metricName
 	watches watchIndex
+	blamed  blamed
 	kept    int // series that are kept at hand for selectors, counted for each
 }
 
@@ -152,7 +153,7 @@ func (s *Store) create(lset labels.Labels, hash uint32) (*Series, error) {
 	mn := s.names[name]
 	if mn != nil && int(mn.series.Load()) >= s.opts.MaxSeriesPerMetric {
 		s.metrics.refusedMetric.Inc()
-		return nil, fmt.Errorf("%w: %d series of %s are held", ErrMetricLimit, mn.series.Load(), name)
+		return nil, fmt.Errorf("%w: held are %s", ErrMetricLimit, s.blameLocked(mn))
 	}
 	if s.opts.Full() {
 		s.metrics.refusedMemory.Inc()

@@ -26,7 +26,7 @@ func TestLimitsRefuseNewSeriesOnly(t *testing.T) {
 	out, err := a.Append(series("a", "pod", "3"), ms(0), 1)
 	require.Equal(t, Refused, out)
 	require.ErrorIs(t, err, ErrMetricLimit)
-	require.ErrorContains(t, err, "2 series of a")
+	require.ErrorContains(t, err, "held are 2 series of a, whose label pod has 2 values in the newest 2")
 	_, err = a.Append(series("b"), ms(0), 1)
 	require.NoError(t, err)
 	_, err = a.Append(series("c"), ms(0), 1)

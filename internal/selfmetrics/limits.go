@@ -21,6 +21,7 @@ type Limit struct {
 	Flag string // by which it is raised; empty if there is none
 	Most float64
 	Used func() float64 // must cost little and wait for little
+	Why  func() string  // what fills it, for the log; nil if there is nothing to say
 }
 
 // Limits are the program's.
@@ -67,7 +68,11 @@ func (l *Limits) look() {
 		switch {
 		case used >= limit.Most && !l.reached[i]:
 			l.reached[i] = true
-			l.logger.Warn("a limit is reached: what goes beyond is refused, and counted at /metrics", "limit", limit.Name, "most", limit.Most, "flag", limit.Flag)
+			more := []any{"limit", limit.Name, "most", limit.Most, "flag", limit.Flag}
+			if limit.Why != nil {
+				more = append(more, "most of it", limit.Why())
+			}
+			l.logger.Warn("a limit is reached: what goes beyond is refused, and counted at /metrics", more...)
 		case used < rearm*limit.Most && l.reached[i]:
 			l.reached[i] = false
 			l.logger.Info("a limit is no longer reached", "limit", limit.Name, "used", used, "most", limit.Most)

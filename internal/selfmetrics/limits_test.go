@@ -17,7 +17,7 @@ func TestReachedLimitIsLoggedOnce(t *testing.T) {
 	var used float64
 	registry := prometheus.NewRegistry()
 	limits := NewLimits(registry, slog.New(slog.NewTextHandler(&log, nil)),
-		Limit{Name: "series", Flag: "--max-series", Most: 10, Used: func() float64 { return used }},
+		Limit{Name: "series", Flag: "--max-series", Most: 10, Used: func() float64 { return used }, Why: func() string { return "10 of x" }},
 		Limit{Name: "streams", Most: 10, Used: func() float64 { return 0 }})
 	look := func(now float64, warnings, infos int) {
 		t.Helper()
@@ -28,7 +28,7 @@ func TestReachedLimitIsLoggedOnce(t *testing.T) {
 	}
 	look(9, 0, 0)
 	look(10, 1, 0)
-	require.Contains(t, log.String(), "limit=series most=10 flag=--max-series")
+	require.Contains(t, log.String(), `limit=series most=10 flag=--max-series "most of it"="10 of x"`)
 	for range 10 {
 		look(9.5, 1, 0)
 		look(10, 1, 0)

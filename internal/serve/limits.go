@@ -17,9 +17,16 @@ func newLimits(cfg config.Config, samples *store.Store, receiver *otlpreceiver.R
 	limit := func(name, flag string, most int, used func() int) selfmetrics.Limit {
 		return selfmetrics.Limit{Name: name, Flag: flag, Most: float64(most), Used: func() float64 { return float64(used()) }}
 	}
+	exploded := func(l selfmetrics.Limit) selfmetrics.Limit {
+		l.Why = func() string {
+			e, _ := samples.Explosion()
+			return e.String()
+		}
+		return l
+	}
 	return selfmetrics.NewLimits(registry, logger,
-		limit("series", "--max-series", samples.MaxSeries(), samples.SeriesCount),
-		limit("series_per_metric", "--max-series-per-metric", samples.MaxSeriesPerMetric(), samples.LargestMetric),
+		exploded(limit("series", "--max-series", samples.MaxSeries(), samples.SeriesCount)),
+		exploded(limit("series_per_metric", "--max-series-per-metric", samples.MaxSeriesPerMetric(), samples.LargestMetric)),
 		limit("series_kept", "--max-series", samples.MaxKept(), samples.KeptCount),
 		limit("inflight_bytes", "--max-inflight-bytes", receiver.MaxHeldBytes(), receiver.HeldBytes),
 		limit("streams", "--max-streams", cfg.MaxStreams, answers.Streams),

@@ -73,10 +73,11 @@ type request struct {
 	times []int
 }
 
+func text(key, value string) *common.KeyValue {
+	return &common.KeyValue{Key: key, Value: &common.AnyValue{Value: &common.AnyValue_StringValue{StringValue: value}}}
+}
+
 func newRequest(sender, pods int) (*request, error) {
-	text := func(key, value string) *common.KeyValue {
-		return &common.KeyValue{Key: key, Value: &common.AnyValue{Value: &common.AnyValue_StringValue{StringValue: value}}}
-	}
 	md := &metrics.MetricsData{}
 	for p := range pods {
 		sm := &metrics.ScopeMetrics{}
