@@ -16,13 +16,16 @@ import (
 // Options configure an Engine. Zero means the default in brackets.
 type Options struct {
 	Store      *store.Store
-	Retention  time.Duration         // the store's; the window of operationOverTime (2m)
-	Lookback   time.Duration         // how long a sample stands for its series (the retention)
-	Timeout    time.Duration         // of one evaluation (2s)
-	MaxSamples int                   // samples in memory during one evaluation (5,000,000)
-	CacheSize  int                   // compiled queries kept (10,000)
-	Logger     *slog.Logger          // for the PromQL engine (nowhere)
-	Registerer prometheus.Registerer // where the engine's own metrics go (nowhere)
+	Retention  time.Duration // the store's; the window of operationOverTime (2m)
+	Lookback   time.Duration // how long a sample stands for its series (the retention)
+	Timeout    time.Duration // of one evaluation (2s)
+	MaxSamples int           // samples in memory during one evaluation (5,000,000)
+	CacheSize  int           // compiled queries kept (10,000)
+	// Concurrency is how many plans the PromQL engine evaluates at a time
+	// (GOMAXPROCS, 2 at least); those of one scope have half of it.
+	Concurrency int
+	Logger      *slog.Logger          // for the PromQL engine (nowhere)
+	Registerer  prometheus.Registerer // where the engine's own metrics go (nowhere)
 }
 
 // Engine compiles queries and evaluates them over a store. Its methods may be
@@ -32,6 +35,7 @@ type Engine struct {
 	parser  parser.Parser
 	promql  *promql.Engine
 	plans   *lru.Cache[planKey, compiled]
+	turns   *turns
 	metrics metrics
 }
 
@@ -81,6 +85,7 @@ func New(o Options) (*Engine, error) {
 		opts:    o,
 		parser:  p,
 		plans:   plans,
+		turns:   newTurns(o.Concurrency),
 		metrics: newMetrics(o.Registerer),
 		promql: promql.NewEngine(promql.EngineOpts{
 			Logger:                   o.Logger,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -23,6 +24,7 @@ type Plan struct {
 	filters   bool
 	direct    *direct // nil if only the engine can evaluate it
 	standing  standing
+	took      atomic.Int64 // the engine for the last evaluation, in ns
 
 	before before
 }
@@ -55,16 +57,27 @@ func (p *Plan) Read(ctx context.Context, at time.Time) (Result, error) {
 			return a.result(), a.err
 		}
 	}
+	done, err := p.e.turns.take(ctx, p.scope, p.e.opts.Timeout)
+	if err != nil {
+		return Result{}, fmt.Errorf("%w: %s: %w", ErrEvaluation, p.text, err)
+	}
+	defer done()
 	began := time.Now()
 	v, ok, err := p.evalEngine(ctx, at)
+	took := time.Since(began)
+	p.took.Store(int64(took))
 	p.e.metrics.engine.Inc()
-	p.e.metrics.engineTime.Observe(time.Since(began).Seconds())
+	p.e.metrics.engineTime.Observe(took.Seconds())
 	if v, err = p.answer(ctx, v, ok, err); err != nil {
 		return Result{}, err
 	}
 	lost, err := p.lost(ctx)
 	return Result{Value: v, Lost: lost}, err
 }
+
+// Took returns how long the PromQL engine took for the plan's last evaluation; 0
+// if it was never needed.
+func (p *Plan) Took() time.Duration { return time.Duration(p.took.Load()) }
 
 func (p *Plan) answer(ctx context.Context, v float64, ok bool, err error) (float64, error) {
 	if err == nil {

@@ -9,6 +9,7 @@ type metrics struct {
 	answers     map[cause]prometheus.Counter
 	transitions map[string]prometheus.Counter // by where to
 	refused     prometheus.Counter
+	expensive   prometheus.Counter
 	streams     prometheus.Gauge
 }
 
@@ -29,6 +30,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		refused: f.NewCounter(prometheus.CounterOpts{
 			Name: "keda_otel_scaler_triggers_refused_total",
 			Help: "Questions of KEDA about a trigger whose metadata or query was refused.",
+		}),
+		expensive: f.NewCounter(prometheus.CounterOpts{
+			Name: "keda_otel_scaler_expensive_answers_total",
+			Help: "Answers to KEDA for which the PromQL engine took 50 ms or more; the log names the ScaledObjects.",
 		}),
 		streams: f.NewGauge(prometheus.GaugeOpts{
 			Name: "keda_otel_scaler_streams",

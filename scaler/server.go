@@ -217,6 +217,7 @@ func (s *Server) ask(ctx context.Context, q *question) answer {
 		// The caller is gone; what the engine says then tells nothing about the data.
 		return answer{err: context.Cause(ctx)}
 	}
+	s.noteCost(q)
 	a := q.state.decide(situation, func(was, is cause, a answer) {
 		s.metrics.transitions[a.told()].Inc()
 		s.logChange(q, was, is, a)
@@ -288,6 +289,25 @@ func (s *Server) AtLeast(ctx context.Context, scope query.Scope, text string) (f
 func (s *Server) unremembered(ctx context.Context, plan *query.Plan) situation {
 	q := &question{trigger: &trigger{missing: s.opts.Missing}, plan: plan}
 	return s.situation(ctx, q, s.opts.Now())
+}
+
+// expensive is how long the PromQL engine may take for a trigger without being
+// spoken of. KEDA's own calls are to take less.
+const expensive = 50 * time.Millisecond
+
+// noteCost names a trigger whose query is expensive, once until it is no longer.
+func (s *Server) noteCost(q *question) {
+	took := q.plan.Took()
+	if took < expensive {
+		if took < expensive/2 && q.state.expensive.Load() {
+			q.state.expensive.Store(false)
+		}
+		return
+	}
+	s.metrics.expensive.Inc()
+	if q.state.expensive.CompareAndSwap(false, true) {
+		s.opts.Logger.Warn("a trigger's query is expensive", "scaledobject", q.object, "took", took, "query", q.plan.String())
+	}
 }
 
 func (s *Server) logChange(q *question, was, is cause, a answer) {

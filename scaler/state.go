@@ -43,6 +43,8 @@ type state struct {
 	listed  atomic.Bool  // changed under listed.mu
 	evicted atomic.Bool  // no longer remembered
 
+	expensive atomic.Bool // its query, as logged last
+
 	// decided is known if the last decision went by a value. The same value's
 	// would change nothing then.
 	decided verdict
