@@ -67,7 +67,7 @@ type Config struct {
 	QueryCacheSize  int           // compiled queries kept
 
 	Profiling           bool   // Go's profiles at the telemetry address
-	QueryMaxConcurrency int    // requests of the HTTP API evaluated at a time
+	QueryMaxConcurrency int    // requests of the HTTP API evaluated at a time; 0 follows GOMAXPROCS
 	HTTPSumSelectors    bool   // answer as under /keda everywhere: sums of bare selectors, no empty result that hides load
 	HTTPAllowReset      bool   // take POST /memstore/reset, which empties the store
 	NamespaceLabel      string // label with which a query must name its asker's namespace; empty enforces none
@@ -202,7 +202,7 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 	f.DurationVar(&c.QueryTimeout, "query-timeout", 2*time.Second, "how long one evaluation may take")
 	f.IntVar(&c.QueryMaxSamples, "query-max-samples", 5_000_000, "samples one evaluation may load, and points its subqueries may have for each series")
 	f.IntVar(&c.QueryCacheSize, "query-cache-size", 10_000, "compiled queries kept")
-	f.IntVar(&c.QueryMaxConcurrency, "query-max-concurrency", 20, "requests of the HTTP API evaluated at a time; KEDA's gRPC calls don't count")
+	f.IntVar(&c.QueryMaxConcurrency, "query-max-concurrency", 0, "requests of the HTTP API evaluated at a time; KEDA's gRPC calls don't count; 0 is half the cores (GOMAXPROCS), 1 at least")
 
 	f.StringVar(&c.NamespaceLabel, "enforce-namespace-label", "", "`label` that must have a ScaledObject's namespace for its query to see a series, and under /keda that of the parameter namespace; none is all series for all")
 	f.BoolVar(&c.HTTPSumSelectors, "http-sum-selectors", false, "answer over HTTP as under /keda everywhere: an instant query that is a bare selector with its sum, an empty result that hides load with an error")

@@ -107,7 +107,7 @@ func (c *Config) validateLimits() error {
 		{"ingest-concurrency", c.IngestConcurrency, 0, 1 << 16, ""},
 		{"query-max-samples", c.QueryMaxSamples, 1, math.MaxInt, ""},
 		{"query-cache-size", c.QueryCacheSize, 1, math.MaxInt, ""},
-		{"query-max-concurrency", c.QueryMaxConcurrency, 1, math.MaxInt32, ""},
+		{"query-max-concurrency", c.QueryMaxConcurrency, 0, math.MaxInt32, ""},
 		{"telemetry-max-triggers", c.TelemetryMaxTriggers, 0, math.MaxInt32, ""},
 	}
 	for _, l := range limits {

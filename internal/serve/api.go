@@ -42,7 +42,7 @@ func newAPI(cfg config.Config, samples *store.Store, queries *query.Engine, answ
 		Reset:        reset(cfg, samples, answers),
 		Within:       within(cfg, samples, answers),
 		Timeout:      cfg.QueryTimeout,
-		Concurrency:  cfg.QueryMaxConcurrency,
+		Concurrency:  queriesAtATime(cfg),
 		SumSelectors: cfg.HTTPSumSelectors,
 		CORSOrigin:   regexp.MustCompile("^(?:" + cfg.HTTPCORSOrigin + ")$"), // Validate has compiled it
 		Retention:    cfg.Retention,
@@ -65,6 +65,15 @@ func newAPI(cfg config.Config, samples *store.Store, queries *query.Engine, answ
 		Logger:     logger,
 		Registerer: registry,
 	})
+}
+
+// queriesAtATime leaves half the cores to others: a call of KEDA's waits at each of
+// its steps until one of those that evaluate is interrupted, after ten milliseconds.
+func queriesAtATime(cfg config.Config) int {
+	if cfg.QueryMaxConcurrency > 0 {
+		return cfg.QueryMaxConcurrency
+	}
+	return max(1, runtime.GOMAXPROCS(0)/2)
 }
 
 func missing(answers *scaler.Server) func(context.Context, string, string) error {

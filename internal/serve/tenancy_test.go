@@ -124,7 +124,6 @@ func TestAnotherNamespaceMightAsWellNotBeThere(t *testing.T) {
 	}
 	for n, text := range hostile {
 		require.Equal(t, without[n], with[n], text)
-		require.NotContains(t, strings.ReplaceAll(with[n], text, ""), "secret-pod")
 	}
 	require.Contains(t, strings.Join(with, ""), "mine", "the comparison compares something")
 }
