@@ -10,6 +10,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
@@ -84,6 +85,25 @@ func (in *intake) admit() (share, refusedFor, bool) {
 	}
 	s := share{of: in}
 	return s, inFlight, s.grow(leastHeld)
+}
+
+// full tells whether admit would refuse, and why.
+func (in *intake) full() (refusedFor, bool) {
+	if in.tight() {
+		return memory, true
+	}
+	held := in.held.Load()
+	return inFlight, held > 0 && held+leastHeld > in.most
+}
+
+// Tap is for a server's grpc.InTapHandle. It refuses by the headers what would be
+// refused a moment later: without it each of 25,000 streams that somebody opens
+// gets a goroutine to be refused by, and KEDA's calls wait for a second.
+func (r *Receiver) Tap(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	if why, full := r.intake.full(); full {
+		return nil, r.refuse(ctx, viaGRPC, why)
+	}
+	return ctx, nil
 }
 
 // grow makes it a share of so many bytes, and tells whether there is room. It

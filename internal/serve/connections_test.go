@@ -111,7 +111,7 @@ func TestWithoutAnyMemoryWhoSendsIsCutOff(t *testing.T) {
 func TestARequestThatNeverComesEnds(t *testing.T) {
 	receiver, err := otlpreceiver.New(otlpreceiver.Options{Store: store.New(store.Options{})})
 	require.NoError(t, err)
-	server := grpc.NewServer(append(otlpreceiver.ServerOptions(), grpc.InTapHandle(endWithin(50*time.Millisecond, nil)))...)
+	server := grpc.NewServer(append(otlpreceiver.ServerOptions(), grpc.InTapHandle(endWithin(50*time.Millisecond)))...)
 	receiver.Register(server)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -12,13 +12,13 @@ import (
 const requestTimeout = 10 * time.Second
 
 // endWithin gives a call that its peer gave no end, or a far one, an end of its
-// own, and asks next first. Only a tap can: a handler has the message already
+// own, and asks the others first. Only a tap can: a handler has the message already
 // asked for, and what it waits for is the stream's context.
-func endWithin(limit time.Duration, next tap.ServerInHandle) tap.ServerInHandle {
+func endWithin(limit time.Duration, others ...tap.ServerInHandle) tap.ServerInHandle {
 	return func(ctx context.Context, info *tap.Info) (context.Context, error) {
-		if next != nil {
+		for _, other := range others {
 			var err error
-			if ctx, err = next(ctx, info); err != nil {
+			if ctx, err = other(ctx, info); err != nil {
 				return nil, err
 			}
 		}
@@ -27,7 +27,7 @@ func endWithin(limit time.Duration, next tap.ServerInHandle) tap.ServerInHandle 
 			return ctx, nil
 		}
 		ctx, cancel := context.WithTimeout(ctx, limit) //nolint:gosec // see below
-		_ = cancel // the stream's own context ends with it, and this with that
+		_ = cancel                                     // the stream's own context ends with it, and this with that
 		return ctx, nil
 	}
 }

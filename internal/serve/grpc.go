@@ -64,11 +64,11 @@ func newOTLPServer(cfg config.Config, gates *gates, calls *selfmetrics.GRPC, rec
 		// a sidecar's pushes showed as a twelfth of the CPU; these keep theirs.
 		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))), //nolint:gosec // a few
 	)
-	var tokens tap.ServerInHandle
+	taps := []tap.ServerInHandle{receiver.Tap}
 	if gates.otlpTokens != nil {
-		tokens = gates.otlpTokens.Tap
+		taps = []tap.ServerInHandle{gates.otlpTokens.Tap, receiver.Tap} // who is a stranger is told nothing of our load
 	}
-	options = append(options, grpc.InTapHandle(endWithin(requestTimeout, tokens)))
+	options = append(options, grpc.InTapHandle(endWithin(requestTimeout, taps...)))
 	options = append(options, calls.Recovery()...)
 	server := grpc.NewServer(append(options, otlpreceiver.ServerOptions()...)...)
 	receiver.Register(server)
