@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
@@ -126,7 +125,7 @@ func (h *httpHandler) read(w http.ResponseWriter, req *http.Request, of *share) 
 	switch name := strings.ToLower(req.Header.Get("Content-Encoding")); name {
 	case "", "identity":
 	case "gzip", "zstd":
-		plain, err := encoding.GetCompressor(name).Decompress(body)
+		plain, err := unpackers[name].Decompress(body)
 		if err != nil {
 			return nil, h.unreadable(err)
 		}

@@ -3,6 +3,7 @@ package otlpreceiver
 import (
 	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,10 +11,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 	colpb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	mpb "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
@@ -148,4 +151,41 @@ func TestDecodingTakesTurns(t *testing.T) {
 	h.receiver.intake.done()
 	require.NoError(t, <-done)
 	require.Equal(t, []string{"a{} 1@0", "c{} 1@0"}, h.held(""))
+}
+
+// TestUnpackingTakesTurns, and each turn ends, however the message does: read out,
+// too large, or broken.
+func TestUnpackingTakesTurns(t *testing.T) {
+	h := serve(t, config{server: []grpc.ServerOption{grpc.MaxRecvMsgSize(1 << 10)}})
+	large := &colpb.ExportMetricsServiceRequest{ResourceMetrics: []*mpb.ResourceMetrics{resource(nil, gaugeOf(strings.Repeat("x", 1<<16), double(0, 1)))}}
+	for _, name := range []string{"gzip", "zstd"} {
+		for range 2 * cap(unpacking) {
+			_, err := h.client.Export(ctx(t), &colpb.ExportMetricsServiceRequest{}, grpc.UseCompressor(name))
+			require.NoError(t, err)
+			_, err = h.client.Export(ctx(t), large, grpc.UseCompressor(name))
+			require.Equal(t, codes.ResourceExhausted, status.Code(err), "%v", err)
+			if r, err := encoding.GetCompressor(name).Decompress(strings.NewReader("neither of them")); err == nil {
+				_, err = io.ReadAll(r)
+				require.Error(t, err)
+				require.NoError(t, r.(io.Closer).Close())
+				require.NoError(t, r.(io.Closer).Close(), "again")
+			}
+		}
+	}
+	require.Eventually(t, func() bool { return len(unpacking) == 0 }, soon, time.Millisecond)
+
+	for range cap(unpacking) {
+		unpacking <- struct{}{}
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := h.client.Export(ctx(t), &colpb.ExportMetricsServiceRequest{}, grpc.UseCompressor("gzip"))
+		done <- err
+	}()
+	h.holds(1)
+	require.Empty(t, done, "it waits")
+	for range cap(unpacking) {
+		<-unpacking
+	}
+	require.NoError(t, <-done)
 }

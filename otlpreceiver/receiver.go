@@ -193,6 +193,9 @@ func (r *Receiver) ingest(ctx context.Context, b []byte, f *format, via transpor
 		return nil, err
 	}
 	defer r.intake.done()
+	if err := ctx.Err(); err != nil { // its sender has gone, and sends it again
+		return nil, status.FromContextError(err).Err()
+	}
 	r.metrics.by[via].bytes.Add(float64(len(b)))
 	in := r.batches.Get().(*batch) // not given back by a panic
 	in.reset()

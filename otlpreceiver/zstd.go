@@ -6,8 +6,6 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
-	"google.golang.org/grpc/encoding"
-	_ "google.golang.org/grpc/encoding/gzip" // senders' default compression
 )
 
 const (
@@ -18,9 +16,6 @@ const (
 	// responseWindow is plenty for the answers, which are a line or two.
 	responseWindow = 64 << 10
 )
-
-// gRPC keeps its compressors in a map that may only be written in init.
-func init() { encoding.RegisterCompressor(&zstdCompressor{}) }
 
 // zstdCompressor implements encoding.Compressor. Its coders are pooled: a new
 // one costs more than most requests.

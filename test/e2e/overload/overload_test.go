@@ -174,8 +174,8 @@ func TestTwiceWhatCanBeTaken(t *testing.T) {
 		len(took), quantile(took, 0.5), quantile(took, 0.9), quantile(took, 0.99), quantile(took, 1), s.peakMiB(t))
 	require.NotZero(t, o.Accepted)
 	require.Zero(t, o.WithoutRetry, "a Collector drops what is refused without RetryInfo")
-	for why := range o.Errors {
-		require.Contains(t, why, codes.DeadlineExceeded.String(), "a sender gets an answer, or runs out of patience")
+	for why := range o.Errors { // a sender with the least priority runs out of patience, or takes too long to say hello
+		require.Regexp(t, codes.DeadlineExceeded.String()+"|"+codes.Unavailable.String(), why)
 	}
 	require.Less(t, s.peakMiB(t), 512*5/4)
 	s.requireNothingLost(t, first)
