@@ -95,6 +95,30 @@ func (r *refs) appendSeries(dst []*Series, list []ref, era int) ([]*Series, bool
 	return dst, true
 }
 
+// filled returns where there are series, in the order in which they were made.
+func (r *refs) filled() []ref {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return slices.Sorted(maps.Keys(r.pages))
+}
+
+// appendPage appends the series of one page to dst; ok is false if the era is
+// over.
+func (r *refs) appendPage(dst []*Series, at ref, era int) (out []*Series, ok bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	p := r.pages[at]
+	if era != r.era || p == nil {
+		return dst, era == r.era
+	}
+	for _, ser := range &p.series {
+		if ser != nil {
+			dst = append(dst, ser)
+		}
+	}
+	return dst, true
+}
+
 // all returns every series, in the order in which they were made.
 func (r *refs) all() []*Series {
 	r.mu.RLock()

@@ -99,6 +99,27 @@ func (r *ring) at(i int) sample {
 	return s
 }
 
+// raw returns a sample's time, and its value's bits as they stand in the ring.
+func (r *ring) raw(i int) (t int64, word uint64) {
+	w := r.words[r.pos(i):]
+	t = r.base + int64(w[0])
+	if r.isWide() {
+		return t, uint64(w[1])<<32 | uint64(w[2])
+	}
+	return t, uint64(w[1])
+}
+
+// setRaw is the reverse.
+func (r *ring) setRaw(i int, t int64, word uint64) {
+	w := r.words[r.pos(i):]
+	w[0] = uint32(t - r.base) //nolint:gosec // the caller has looked
+	if r.isWide() {
+		w[1], w[2] = uint32(word>>32), uint32(word) //nolint:gosec // its halves
+	} else {
+		w[1] = uint32(word) //nolint:gosec // its only half
+	}
+}
+
 // last returns the newest sample; the ring must not be empty.
 func (r *ring) last() sample { return r.at(r.len() - 1) }
 
@@ -233,11 +254,21 @@ func (r *ring) drop() {
 	r.count--
 }
 
-// grow adds half of what is there, in steps that fill the allocator's sizes:
-// 4, 8, 12, 16, 24, 36.
+// more is the room that comes after room: half as much again, in steps that fill
+// the allocator's sizes: 4, 8, 12, 16, 24, 36.
+func more(room, limit int) int { return min(room+max(room/2, minRing)/minRing*minRing, limit) }
+
+// reserve gives an empty ring the room that it would have grown to for n samples.
+func (r *ring) reserve(n, limit int) {
+	room := 0
+	for room < n {
+		room = more(room, limit)
+	}
+	r.words = make([]uint32, room*r.stride())
+}
+
 func (r *ring) grow(limit int) {
-	room := r.room()
-	size := min(room+max(room/2, minRing)/minRing*minRing, limit)
+	size := more(r.room(), limit)
 	words := make([]uint32, size*r.stride())
 	k := copy(words, r.words[r.head:])
 	copy(words[k:], r.words[:r.head])

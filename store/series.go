@@ -31,6 +31,7 @@ type Series struct {
 	ahead    uint32    // how far, in ms, the newest sample's own time lay in the future
 	freed    bool      // taken out of the store; an append must look the series up again
 	silent   bool      // the sweeper has told the watches that it fell silent
+	restored bool      // nothing has arrived since it was restored from a snapshot
 	watched  *[]*Watch // nil if nobody watches; replaced, never changed in place
 }
 
@@ -133,7 +134,11 @@ func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32, st
 		}
 		arrived := last.t + int64(s.lag)
 		over := arrived + s.patienceLocked(lookback)
-		s.learnLocked(now-arrived, in.t, last.t, lookback, over <= now)
+		if s.restored {
+			s.restored = false // the gap is our own
+		} else {
+			s.learnLocked(now-arrived, in.t, last.t, lookback, over <= now)
+		}
 		var evicted bool
 		over = max(over, last.t+1)
 		marked := over < in.t && over <= now && !last.stale()

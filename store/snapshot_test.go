@@ -1,0 +1,458 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"runtime/debug"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/metadata"
+	"github.com/stretchr/testify/require"
+)
+
+// takeSnapshot returns a store's blocks.
+func takeSnapshot(t testing.TB, s *Store) (blocks [][]byte) {
+	t.Helper()
+	require.NoError(t, s.Snapshot(func(b []byte) error {
+		blocks = append(blocks, bytes.Clone(b))
+		return nil
+	}))
+	return blocks
+}
+
+func from(blocks [][]byte) func() ([]byte, error) {
+	return func() ([]byte, error) {
+		if len(blocks) == 0 {
+			return nil, io.EOF
+		}
+		b := blocks[0]
+		blocks = blocks[1:]
+		return b, nil
+	}
+}
+
+// restoredAt returns a store into which s was restored, taken now, at that second.
+func restoredAt(t testing.TB, s *Store, at float64, patience time.Duration, o Options) (*Store, *clock) {
+	t.Helper()
+	taken := s.opts.Now()
+	r, c := newStore(t, o)
+	c.at(at)
+	n, err := r.Restore(taken, patience, from(takeSnapshot(t, s)))
+	require.NoError(t, err)
+	require.Equal(t, s.SeriesCount(), n)
+	return r, c
+}
+
+// inside is all that a series is, but for the room it has.
+type inside struct {
+	lset          string
+	samples       []sample
+	wide          bool
+	arrived       int64
+	interval      uint32
+	ahead         uint32
+	nameInterval  uint32
+	ref, position int
+}
+
+func insides(s *Store) (all []inside) {
+	var b labels.ScratchBuilder
+	for i, ser := range s.refs.all() {
+		lset, _ := s.index.labels(ser, &b)
+		in := inside{
+			lset: lset.String(), wide: ser.ring.isWide(), arrived: ser.arrivedLocked(), interval: ser.interval,
+			ahead: ser.ahead, nameInterval: ser.name.interval.Load(), position: i,
+		}
+		for j := range ser.ring.len() {
+			one := ser.ring.at(j)
+			if math.IsNaN(one.v) {
+				one.v = marker
+			}
+			in.samples = append(in.samples, one)
+		}
+		all = append(all, in)
+	}
+	return all
+}
+
+func nativeHistogram(n int) *histogram.FloatHistogram {
+	return &histogram.FloatHistogram{
+		CounterResetHint: histogram.NotCounterReset, Schema: 3, ZeroThreshold: 1e-128, ZeroCount: float64(n), Count: float64(6 * n), Sum: 1.1 * float64(n),
+		PositiveSpans: []histogram.Span{{Offset: -3, Length: 2}, {Offset: 4, Length: 1}}, PositiveBuckets: []float64{float64(n), float64(2 * n), 0.5},
+		NegativeSpans: []histogram.Span{{Offset: 1, Length: 1}}, NegativeBuckets: []float64{float64(n)},
+	}
+}
+
+// everything fills a store with one of each, pushed every five seconds, and leaves
+// the clock at 60.
+func everything(t testing.TB, s *Store, c *clock) {
+	for i := range 13 {
+		at := float64(5 * i)
+		c.at(at)
+		a := s.Appender()
+		add := func(_ Outcome, err error) { require.NoError(t, err) }
+		add(a.Append(series("narrow", "pod", "a"), ms(at), float64(i)))
+		add(a.Append(series("narrow", "pod", "b"), ms(at)-300, -float64(i)/4))
+		add(a.Append(series("wide", "pod", "a"), ms(at), 0.1*float64(i)))
+		add(a.Append(series("odd", "pod", "a"), ms(at), []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.Copysign(0, -1), 1e300}[i%5]))
+		add(a.Append(series("ahead", "pod", "a"), ms(at+3600), float64(i)))
+		add(a.AppendHistogram(series("native"), ms(at), nativeHistogram(i)))
+		custom := nativeHistogram(i)
+		custom.Schema, custom.CustomValues = histogram.CustomBucketsSchema, []float64{0.5, 1, 2, float64(3 + i/6)}
+		custom.ZeroThreshold, custom.ZeroCount, custom.NegativeSpans, custom.NegativeBuckets = 0, 0, nil, nil
+		custom.PositiveSpans = []histogram.Span{{Offset: 1, Length: 2}, {Offset: 1, Length: 1}}
+		add(a.AppendHistogram(series("custom"), ms(at), custom))
+		add(a.Append(series("late", "pod", "a"), ms(at-float64(i%3)*7), 5))
+		if i < 4 {
+			add(a.Append(series("gone", "pod", "a"), ms(at), 7))
+			add(a.Append(series("ended", "pod", "a"), ms(at), 7))
+			add(a.AppendHistogram(series("ended_native"), ms(at), nativeHistogram(i)))
+		}
+		if i == 4 {
+			add(a.End(series("ended", "pod", "a"), ms(at)))
+			add(a.End(series("ended_native"), ms(at)))
+		}
+		if i == 12 {
+			add(a.Append(series("narrow", "pod", "new", "zone", "1"), ms(at), 1))
+		}
+		a.Commit()
+	}
+	a := s.Appender()
+	a.Describe("narrow", metadata.Metadata{Type: model.MetricTypeGauge, Unit: "s", Help: "What is narrow."})
+	a.Commit()
+	s.Sweep()
+}
+
+// TestSnapshotHoldsEverything: a store restored at once is the one that was written.
+func TestSnapshotHoldsEverything(t *testing.T) {
+	s, c := newStore(t, Options{})
+	everything(t, s, c)
+	r, _ := restoredAt(t, s, 60, 0, Options{})
+	require.Equal(t, insides(s), insides(r))
+	require.Equal(t, s.Metadata(""), r.Metadata(""))
+	require.NotEmpty(t, r.Metadata("narrow"))
+	for _, name := range []string{"narrow", "wide", "gone", "ended", "late", "ahead"} {
+		require.Equal(t, read(t, s, name, -100, 100), read(t, r, name, -100, 100), name)
+		require.Equal(t, present(t, s, name), present(t, r, name), name)
+	}
+	require.Equal(t, takeSnapshot(t, s), takeSnapshot(t, r))
+}
+
+func present(t *testing.T, s *Store, name string) Presence {
+	t.Helper()
+	p, err := s.Presence(t.Context(), sel(name)...)
+	require.NoError(t, err)
+	return p
+}
+
+// TestRestoredStoreGoesOn: what is pushed after a restore finds its series, and
+// the restored series go by the rules for all.
+func TestRestoredStoreGoesOn(t *testing.T) {
+	s, c := newStore(t, Options{})
+	everything(t, s, c)
+	r, rc := restoredAt(t, s, 62, 0, Options{})
+	for _, both := range []struct {
+		s *Store
+		c *clock
+	}{{s, c}, {r, rc}} {
+		both.c.at(65)
+		require.Equal(t, Stored, push(t, both.s, series("narrow", "pod", "a"), 65, 99))
+		require.Equal(t, Late, push(t, both.s, series("narrow", "pod", "a"), 63, 98))
+		require.Equal(t, Duplicate, push(t, both.s, series("narrow", "pod", "a"), 60, 1))
+		require.Equal(t, Stored, push(t, both.s, series("wide", "pod", "a"), 65, 1e300))
+		require.Equal(t, Stored, push(t, both.s, series("narrow", "pod", "z"), 65, 1))
+	}
+	require.Equal(t, read(t, s, "narrow", 0, 65), read(t, r, "narrow", 0, 65))
+	require.Equal(t, read(t, s, "wide", 0, 65), read(t, r, "wide", 0, 65))
+	require.Equal(t, s.SeriesCount(), r.SeriesCount())
+	rc.at(300)
+	r.Sweep()
+	require.Zero(t, r.SeriesCount(), "what is old goes")
+	require.Empty(t, r.index.names)
+	require.Empty(t, r.Metadata(""))
+}
+
+// TestDowntimeIsNoSilence: the time between snapshot and restore counts for nobody,
+// and those that were live have the patience to come back; then they are gone.
+func TestDowntimeIsNoSilence(t *testing.T) {
+	s, c := newStore(t, Options{})
+	everything(t, s, c) // at 60; every 5 s, so over after 15
+	r, rc := restoredAt(t, s, 100, 30*time.Second, Options{})
+	for _, tc := range []struct {
+		at         float64
+		live, gone int
+	}{{100, 3, 0}, {129.9, 3, 0}, {130, 0, 3}} {
+		rc.at(tc.at)
+		p := present(t, r, "narrow")
+		require.Equal(t, []int{tc.live, tc.gone}, []int{p.Live, p.Gone}, "at %v", tc.at)
+		require.Equal(t, 1, present(t, r, "gone").Gone)
+		require.Equal(t, 1, present(t, r, "ended").Ended)
+	}
+	r, rc = restoredAt(t, s, 100, 0, Options{})
+	rc.at(114.9)
+	require.Equal(t, 3, present(t, r, "narrow").Live, "40 s later, and 15 from then on")
+	rc.at(115)
+	require.Equal(t, 3, present(t, r, "narrow").Gone)
+}
+
+// TestDowntimeIsNoRhythm: after a gap that was ours a series' end comes as soon as before.
+func TestDowntimeIsNoRhythm(t *testing.T) {
+	s, c := newStore(t, Options{})
+	everything(t, s, c)
+	for _, patience := range []time.Duration{0, 30 * time.Second} {
+		r, rc := restoredAt(t, s, 100, patience, Options{})
+		rc.at(112)
+		push(t, r, series("narrow", "pod", "a"), 112, 1)
+		rc.at(117)
+		push(t, r, series("narrow", "pod", "a"), 117, 1)
+		require.Equal(t, uint32(5000), r.Appender().Held(series("narrow", "pod", "a")).interval)
+		require.Equal(t, []pt{{55, 11}, {60, 12}, {112, 1}, {117, 1}}, read(t, r, "narrow", 55, 117)[series("narrow", "pod", "a").String()], "no marker between")
+	}
+}
+
+// TestSnapshotFromTheFuture: our clock was set back by an hour.
+func TestSnapshotFromTheFuture(t *testing.T) {
+	s, c := newStore(t, Options{})
+	everything(t, s, c)
+	r, rc := restoredAt(t, s, -3540, 0, Options{})
+	require.Equal(t, 3, present(t, r, "narrow").Live)
+	require.Equal(t, pt{-3540, 12}, last(of(t, r, "narrow", "a", -3600, -3540)))
+	rc.at(-3535)
+	push(t, r, series("narrow", "pod", "a"), -3535, 13)
+	require.Equal(t, pt{-3535, 13}, last(of(t, r, "narrow", "a", -3600, -3535)))
+	rc.at(-3400)
+	r.Sweep()
+	require.Zero(t, r.SeriesCount(), "not in an hour, but as ever")
+}
+
+func TestOldSnapshotIsNone(t *testing.T) {
+	s, c := newStore(t, Options{})
+	everything(t, s, c)
+	r, rc := newStore(t, Options{})
+	rc.at(180.001)
+	_, err := r.Restore(c.now(), 0, from(takeSnapshot(t, s)))
+	require.ErrorIs(t, err, ErrOldSnapshot)
+	require.Zero(t, r.SeriesCount())
+}
+
+// TestRestoreObservesLimits: all series or none.
+func TestRestoreObservesLimits(t *testing.T) {
+	s, c := newStore(t, Options{})
+	everything(t, s, c)
+	for _, tc := range []struct {
+		o    Options
+		want error
+	}{
+		{Options{MaxSeries: s.SeriesCount() - 1}, ErrSeriesLimit},
+		{Options{MaxSeriesPerMetric: 2}, ErrMetricLimit},
+		{Options{MaxSeries: s.SeriesCount(), MaxSeriesPerMetric: 3}, nil},
+	} {
+		r, rc := newStore(t, tc.o)
+		rc.at(60)
+		_, err := r.Restore(c.now(), 0, from(takeSnapshot(t, s)))
+		require.ErrorIs(t, err, tc.want)
+		if tc.want == nil {
+			continue
+		}
+		require.Zero(t, r.SeriesCount())
+		require.Equal(t, Stored, push(t, r, m, 60, 1), "a failure leaves an empty store that works")
+		require.Equal(t, []pt{{60, 1}}, one(t, r, 0, 60))
+	}
+	r, rc := newStore(t, Options{MaxSamplesPerSeries: 3})
+	rc.at(60)
+	_, err := r.Restore(c.now(), 0, from(takeSnapshot(t, s)))
+	require.NoError(t, err)
+	require.Equal(t, []pt{{50, 10}, {55, 11}, {60, 12}}, of(t, r, "narrow", "a", 0, 60), "the newest stay")
+}
+
+func TestRestoreRefusesDamage(t *testing.T) {
+	s, c := newStore(t, Options{})
+	everything(t, s, c)
+	blocks := takeSnapshot(t, s)
+	require.Len(t, blocks, 2)
+	broken := errors.New("broken disk")
+	for name, next := range map[string]func() ([]byte, error){
+		"cut off":          from([][]byte{blocks[0][:len(blocks[0])-1], blocks[1]}),
+		"too long":         from([][]byte{append(bytes.Clone(blocks[0]), 0), blocks[1]}),
+		"twice":            from([][]byte{blocks[0], blocks[0]}),
+		"an empty block":   from([][]byte{{}}),
+		"an unknown block": from([][]byte{{'?'}}),
+		"labels of nobody": from([][]byte{{blockSeries, 1, 1, 'a', 1, 'b', 0}}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, rc := newStore(t, Options{})
+			rc.at(60)
+			_, err := r.Restore(c.now(), 0, next)
+			require.ErrorIs(t, err, ErrSnapshot)
+			require.Zero(t, r.SeriesCount())
+			require.Empty(t, r.index.names)
+		})
+	}
+	r, rc := newStore(t, Options{})
+	rc.at(60)
+	_, err := r.Restore(c.now(), 0, func() ([]byte, error) { return nil, broken })
+	require.ErrorIs(t, err, broken)
+	push(t, s, m, 60, 1)
+	_, err = s.Restore(c.now(), 0, from(blocks))
+	require.ErrorContains(t, err, "not empty")
+}
+
+// TestSnapshotOfAnyStore: random stores, many blocks, refs that were freed, pairs
+// whose numbers have got another meaning.
+func TestSnapshotOfAnyStore(t *testing.T) {
+	for seed := range uint64(30) {
+		rnd := rand.New(rand.NewPCG(seed, 7))
+		s, c := newStore(t, Options{Retention: time.Minute})
+		for i := range 40 {
+			c.at(float64(5 * i))
+			a := s.Appender()
+			for range 200 {
+				pod := fmt.Sprintf("pod-%d", rnd.IntN(100)+10*i)
+				v := float64(rnd.IntN(1000))
+				if rnd.IntN(50) == 0 {
+					v = rnd.NormFloat64()
+				}
+				_, _ = a.Append(series(fmt.Sprintf("m%d", rnd.IntN(5)), "pod", pod, "x", fmt.Sprint(rnd.IntN(2))), ms(float64(5*i))-int64(rnd.IntN(9000)), v)
+			}
+			a.Commit()
+			s.Sweep()
+		}
+		r, _ := restoredAt(t, s, 195, 0, Options{Retention: time.Minute})
+		mint := ms(135)
+		want, got := insides(s), insides(r)
+		for _, all := range [][]inside{want, got} {
+			for i := range all {
+				all[i].nameInterval = 0                                     // the first sweep finds it
+				for len(all[i].samples) > 1 && all[i].samples[0].t < mint { // given up lazily
+					all[i].samples = all[i].samples[1:]
+				}
+			}
+		}
+		require.Equal(t, want, got, "seed %d", seed)
+	}
+}
+
+// TestSnapshotWhileAllIsGoingOn is for the race detector, and whatever comes out
+// must be readable.
+func TestSnapshotWhileAllIsGoingOn(t *testing.T) {
+	s := New(Options{Retention: 50 * time.Millisecond})
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			a := s.Appender()
+			for p := range 50 {
+				_, _ = a.Append(series("m", "pod", fmt.Sprint(i/3+p)), time.Now().UnixMilli(), float64(i)*0.1)
+			}
+			a.Commit()
+			s.Sweep()
+		}
+	}()
+	for range 50 {
+		r := New(Options{})
+		_, err := r.Restore(time.Now(), 0, from(takeSnapshot(t, s)))
+		require.NoError(t, err)
+	}
+	close(stop)
+	<-done
+}
+
+// FuzzRestore: whatever the blocks, there is a store or an error, and no more
+// memory than the bytes can stand for.
+func FuzzRestore(f *testing.F) {
+	s, c := newStore(f, Options{})
+	everything(f, s, c)
+	for _, b := range takeSnapshot(f, s) {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, block []byte) {
+		r, rc := newStore(t, Options{MaxSeries: 1000})
+		rc.at(60)
+		n, err := r.Restore(time.UnixMilli(ms(60)), time.Second, from([][]byte{block}))
+		require.Equal(t, r.SeriesCount(), n)
+		if err != nil {
+			require.Zero(t, n)
+			return
+		}
+		again := takeSnapshot(t, r) // all of it can be read
+		r2, rc2 := newStore(t, Options{MaxSeries: 1000})
+		rc2.at(60)
+		_, err = r2.Restore(time.UnixMilli(ms(60)), time.Second, from(again))
+		require.NoError(t, err)
+		rc.at(1000)
+		r.Sweep()
+	})
+}
+
+// BenchmarkSnapshot writes, and BenchmarkRestore reads, a million series of 24
+// samples.
+func BenchmarkSnapshot(b *testing.B) {
+	s, _ := fleet(b)
+	for b.Loop() {
+		size := 0
+		require.NoError(b, s.Snapshot(func(block []byte) error { size += len(block); return nil }))
+		b.ReportMetric(float64(size)/float64(s.SeriesCount()), "B/series")
+	}
+}
+
+func BenchmarkRestore(b *testing.B) {
+	s, c := fleet(b)
+	blocks := takeSnapshot(b, s)
+	want := s.SeriesCount()
+	s = nil                                          //nolint:wastedassign // gives its memory back
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // as at the start
+	for b.Loop() {
+		b.StopTimer()
+		debug.FreeOSMemory()
+		b.StartTimer()
+		r := New(Options{Now: c.now})
+		n, err := r.Restore(c.now(), time.Minute, from(blocks))
+		require.NoError(b, err)
+		require.Equal(b, want, n)
+	}
+}
+
+func fleet(b *testing.B) (*Store, *clock) {
+	b.Helper()
+	s, c := newStore(b, Options{})
+	all := make([]*Series, 1_000_000)
+	for i := range 24 {
+		c.at(float64(5 * i))
+		a := s.Appender()
+		for n := range all {
+			at, v := c.ms.Load()-int64(n%1000), float64((n+i*(n%3))%5000)
+			var err error
+			if i == 0 {
+				lset := podSeries(n)
+				_, err = a.Append(lset, at, v)
+				all[n] = a.Held(lset)
+			} else {
+				_, err = a.AppendTo(all[n], at, v)
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		a.Commit()
+	}
+	return s, c
+}
+
+// of returns the samples of one pod's series.
+func of(t *testing.T, s *Store, name, pod string, from, to float64) []pt {
+	t.Helper()
+	return read(t, s, name, from, to)[series(name, "pod", pod).String()]
+}
