@@ -26,7 +26,8 @@ type Plan struct {
 	standing  standing
 	took      atomic.Int64 // the engine for the last evaluation, in ns
 
-	before before
+	before   before
+	restored restored
 }
 
 // String returns the query as it is evaluated.

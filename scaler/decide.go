@@ -24,6 +24,7 @@ const (
 	causeOnMissing cause = "on_missing"  // the trigger or the default says what to answer
 	causeGone      cause = "held_gone"   // the series went silent under load: hold
 	causePartial   cause = "part_gone"   // some of the series did: the value from before
+	causeRestored  cause = "restored"    // senders may not be back since the restart: the snapshot's value
 	causeWarming   cause = "held_warm"   // the process has just started: hold
 	causeTooFew    cause = "held_few"    // the functions need more samples: hold
 	causeFailed    cause = "held_failed" // no finite number, or no evaluation: hold
@@ -54,6 +55,9 @@ type situation struct {
 	err     error // of the evaluation
 	warming bool  // the process has started less than the warm-up ago
 	memory  memory
+	// restored returns the query's value when the snapshot was taken from which the
+	// process has started; nil if there was none.
+	restored func() (float64, bool)
 	// before returns the most that the query was just before series fell silent, if
 	// that can still be told.
 	before func(query.Loss) (float64, bool)
@@ -78,6 +82,8 @@ func decide(s situation) answer {
 //
 //   - the process is warming up: hold; the senders may not have come back yet. If
 //     those that have make it active, it is
+//   - it is, but has restored a snapshot: the value then, if it is not more now.
+//     What started since may push for the first time yet, so no value is no zero
 //   - some series fell silent under load, the others don't make up for it: the
 //     value from before, as long as the silent ones are remembered
 //   - a comparison in the query lets nothing through: 0
@@ -99,6 +105,11 @@ func (s situation) judge() answer {
 		return a
 	}
 	if s.warming {
+		if v, ok := s.then(); ok {
+			return answer{value: v, active: s.trigger.active(v), cause: causeRestored}
+		}
+	}
+	if s.warming && (s.restored == nil || empty.Reason != query.Filtered) {
 		return held(causeWarming, fmt.Errorf("%w; the scaler has just started and waits for the senders to come back", empty))
 	}
 	switch empty.Reason {
@@ -126,18 +137,30 @@ func (s situation) valued() answer {
 	if p := s.trigger.missing.Policy; p == Zero || p == Value {
 		return a
 	}
-	if s.warming {
+	if s.warming && s.restored == nil {
 		why := held(causeWarming, fmt.Errorf("%s is %v of the senders that have pushed since the scaler started; it waits for the others to come back", s.plan, s.value))
 		why.active = a.active
 		return why
 	}
+	if s.warming {
+		if v, ok := s.then(); ok && v > a.value {
+			a = answer{value: v, active: s.trigger.active(v), cause: causeRestored}
+		}
+	}
 	if s.lost.Count == 0 {
 		return a
 	}
-	if v, ok := s.before(s.lost); ok && v > s.value {
+	if v, ok := s.before(s.lost); ok && v > a.value {
 		return answer{value: v, active: s.trigger.active(v), cause: causePartial}
 	}
 	return a
+}
+
+func (s situation) then() (v float64, ok bool) {
+	if s.restored == nil {
+		return 0, false
+	}
+	return s.restored()
 }
 
 // byPolicy applies onMissing. A result that a comparison has emptied is not

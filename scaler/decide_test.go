@@ -36,6 +36,7 @@ func TestEveryBranchOfTheDecision(t *testing.T) {
 		memory  memory
 		before  func(query.Loss) (float64, bool)
 		lost    bool
+		then    func(query.Loss) (float64, bool)
 
 		want   float64
 		active bool
@@ -55,6 +56,19 @@ func TestEveryBranchOfTheDecision(t *testing.T) {
 		{name: "onMissing: zero, part is gone", value: 2, lost: true, before: before(5), missing: Missing{Policy: Zero}, want: 2, cause: causeValue},
 		{name: "onMissing: value, part is gone", value: 2, lost: true, before: before(5), missing: Missing{Value, 9}, want: 2, cause: causeValue},
 		{name: "onMissing: error, part is gone", value: 2, lost: true, before: before(5), missing: Missing{Policy: Error}, want: 5, active: true, cause: causePartial},
+		{name: "restored: no less than before", value: 3, warming: true, then: before(5), want: 5, active: true, cause: causeRestored},
+		{name: "restored: as much as before", value: 2, warming: true, then: before(2), want: 2, cause: causeValue},
+		{name: "restored: more than before", value: 6, warming: true, then: before(5), want: 6, active: true, cause: causeValue},
+		{name: "restored: nothing before", value: 1, warming: true, then: cannotTell, want: 1, cause: causeValue},
+		{name: "restored: part was gone before", value: 3, warming: true, then: before(4), lost: true, before: before(5), want: 5, active: true, cause: causePartial},
+		{name: "restored: part is gone, but that is less", value: 3, warming: true, then: before(5), lost: true, before: before(4), want: 5, active: true, cause: causeRestored},
+		{name: "restored: no value, which there was before", err: empty(query.TooFew), warming: true, then: before(5), want: 5, active: true, cause: causeRestored},
+		{name: "restored: ended since", err: empty(query.Ended), warming: true, then: before(1), want: 1, cause: causeRestored},
+		{name: "restored: no value, as before", err: empty(query.NeverSeen), warming: true, then: cannotTell, cause: causeWarming, held: true},
+		{name: "restored: filtered, as before", err: empty(query.Filtered), warming: true, then: cannotTell, cause: causeFiltered},
+		{name: "restored: filtered, which it was not before", err: empty(query.Filtered), warming: true, then: before(5), want: 5, active: true, cause: causeRestored},
+		{name: "restored: onMissing: zero", err: empty(query.Gone), warming: true, then: before(5), missing: Missing{Policy: Zero}, cause: causeOnMissing},
+		{name: "restored long ago", value: 3, then: before(5), want: 3, active: true, cause: causeValue},
 		{name: "no finite number", err: fmt.Errorf("x: %w", query.ErrNotOneNumber), cause: causeFailed},
 		{name: "no evaluation", err: boom, missing: Missing{Policy: Zero}, cause: causeFailed},
 
@@ -91,8 +105,12 @@ func TestEveryBranchOfTheDecision(t *testing.T) {
 			if tc.lost {
 				lost.Count = 1
 			}
+			var restored func() (float64, bool)
+			if tc.then != nil {
+				restored = func() (float64, bool) { return tc.then(query.Loss{}) }
+			}
 			a := decide(situation{
-				plan: plan, lost: lost,
+				plan: plan, lost: lost, restored: restored,
 				trigger: &trigger{activation: 2, missing: tc.missing},
 				value:   tc.value, err: tc.err, warming: tc.warming, memory: tc.memory, before: tc.before,
 			})

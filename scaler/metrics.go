@@ -42,7 +42,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	for _, c := range []cause{
 		causeValue, causeFiltered, causeNeverSeen, causeEnded, causeIdle, causeOnMissing,
-		causeGone, causePartial, causeWarming, causeTooFew, causeFailed,
+		causeGone, causePartial, causeRestored, causeWarming, causeTooFew, causeFailed,
 	} {
 		m.answers[c] = answers.WithLabelValues(string(c))
 	}

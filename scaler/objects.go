@@ -38,6 +38,7 @@ type objects struct {
 	mu       sync.Mutex // guards what follows; held while a trigger is added, before the cache's own
 	triggers map[Object][]*state
 	watchers map[Object][]chan struct{}
+	recalled map[triggerKey]bool // from a snapshot: the activity of those that KEDA has not asked about since
 }
 
 func newObjects() objects {
@@ -47,7 +48,7 @@ func newObjects() objects {
 	}
 	return objects{
 		refused:  refused,
-		triggers: map[Object][]*state{}, watchers: map[Object][]chan struct{}{},
+		triggers: map[Object][]*state{}, watchers: map[Object][]chan struct{}{}, recalled: map[triggerKey]bool{},
 	}
 }
 
@@ -59,9 +60,11 @@ func (s *Server) remember(key triggerKey, q *question) (st *state, known bool) {
 	defer o.mu.Unlock()
 	st = &state{key: key, metric: q.metricName()}
 	st.trigger.Store(q.trigger)
+	st.memory.active, st.memory.known = o.recalled[key]
 	if prev, ok, _ := s.triggers.PeekOrAdd(key, st); ok { // which may call evictedLocked
 		return prev, true
 	}
+	delete(o.recalled, key)
 	o.triggers[key.Object] = append(o.triggers[key.Object], st)
 	o.tellLocked(key.Object)
 	return st, false

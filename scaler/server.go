@@ -43,6 +43,7 @@ type Server struct {
 	pb.UnimplementedExternalScalerServer
 	opts     Options
 	started  time.Time
+	taken    time.Time // of the snapshot that was restored; zero if none was
 	triggers *lru.Cache[triggerKey, *state]
 	objects  objects // the same triggers, by their ScaledObjects
 	metrics  *metrics
@@ -230,7 +231,7 @@ func (s *Server) ask(ctx context.Context, q *question) answer {
 // situation evaluates the query.
 func (s *Server) situation(ctx context.Context, q *question, now time.Time) situation {
 	r, err := q.plan.Read(ctx, now)
-	return situation{
+	situation := situation{
 		trigger: q.trigger,
 		plan:    q.plan,
 		at:      now,
@@ -241,6 +242,26 @@ func (s *Server) situation(ctx context.Context, q *question, now time.Time) situ
 		before:  func(loss query.Loss) (float64, bool) { return q.plan.Before(ctx, loss) },
 		reset:   &s.reset,
 	}
+	if !s.taken.IsZero() {
+		situation.restored = func() (float64, bool) { return q.plan.AtRestore(ctx, s.taken) }
+		situation.before = func(loss query.Loss) (float64, bool) { return s.before(ctx, q, loss) }
+	}
+	return situation
+}
+
+// before is of a loss that the restart may have caused: the downtime makes the
+// samples from before it leave the retention sooner, and then the snapshot's value
+// is all that is known.
+func (s *Server) before(ctx context.Context, q *question, loss query.Loss) (float64, bool) {
+	v, ok := q.plan.Before(ctx, loss)
+	if loss.First > s.taken.UnixMilli() {
+		return v, ok
+	}
+	then, known := q.plan.AtRestore(ctx, s.taken)
+	if !known || ok && v > then {
+		return v, ok
+	}
+	return then, true
 }
 
 // Missing tells why a query that has no result now must not be read as zero, by
@@ -256,7 +277,11 @@ func (s *Server) Missing(ctx context.Context, scope query.Scope, text string) er
 	if situation.err == nil {
 		return fmt.Errorf("%w: the result was empty, and is %v a moment later", ErrHeld, situation.value)
 	}
-	return decide(situation).err
+	a := decide(situation)
+	if a.cause == causeRestored {
+		return fmt.Errorf("%w: the result is empty since a restart, before which it was %v", ErrHeld, a.value)
+	}
+	return a.err
 }
 
 func (s *Server) logNew(q *question) {
@@ -278,7 +303,7 @@ func (s *Server) AtLeast(ctx context.Context, scope query.Scope, text string) (f
 	switch {
 	case errors.Is(a.err, ErrHeld):
 		return 0, a.err
-	case a.cause == causePartial:
+	case a.cause == causePartial, a.cause == causeRestored:
 		return a.value, nil
 	default:
 		return math.Inf(-1), nil
