@@ -40,9 +40,10 @@ func restarted(r *rig, down time.Duration) *rig {
 	})
 	require.NoError(r.t, err)
 	for _, b := range triggers {
-		require.NoError(r.t, n.server.Recall(b))
+		_, err := n.server.Recall(b)
+		require.NoError(r.t, err)
 	}
-	n.server.Restored(taken)
+	n.server.Restored(taken, 0)
 	return n
 }
 
@@ -130,6 +131,42 @@ func TestRestoredRateHasItsGap(t *testing.T) {
 	r.require(rate, 20, true)
 }
 
+// TestCrashesInARow: what a snapshot from the middle of a warm-up would say is less
+// than what there was, so the moment before the first crash counts as well.
+func TestCrashesInARow(t *testing.T) {
+	rate := with(kserve, "metricQuery", `sum(rate(vllm:num_requests_running[20s]))`)
+	r := newRig(t, Options{})
+	total := 0.0
+	for range 6 {
+		r.wait(5 * time.Second)
+		total += 50
+		r.pushAll(total, total)
+	}
+	r.require(rate, 20, true)
+	r = restarted(r, 21*time.Second)
+	for range 2 {
+		r.wait(5 * time.Second)
+		total += 50
+		r.pushAll(total)
+	}
+	r.require(rate, 20, true)
+	r = restarted(r, time.Second)
+	r.require(rate, 20, true)
+	r = restarted(r, time.Second)
+	r.require(rate, 20, true)
+}
+
+// TestNoSnapshotOfAWarmUp that began with nothing: it would not be known for one.
+func TestNoSnapshotOfAWarmUp(t *testing.T) {
+	r := newRig(t, Options{WarmUp: warmUp})
+	r.pushAll(0)
+	none := func([]byte) error { return nil }
+	require.ErrorIs(t, r.server.Snapshot(none), ErrWarming)
+	r.requireHeld(kserve, "waits for the others")
+	r.wait(warmUp)
+	require.NoError(t, r.server.Snapshot(none))
+}
+
 // TestWhatStartedSinceMayNotHavePushedYet: no value after a restart is not zero
 // before the warm-up is over.
 func TestWhatStartedSinceMayNotHavePushedYet(t *testing.T) {
@@ -163,11 +200,14 @@ func TestLoadIsRemembered(t *testing.T) {
 	require.Empty(t, r.server.objects.recalled)
 
 	r.server.objects.recalled[triggerKey{query: "x"}] = true
-	require.NoError(t, r.server.Recall([]byte(`[{"query":"y","active":true}]`)))
+	whole, err := r.server.Recall([]byte(`{"whole":5,"triggers":[{"query":"y","active":true}]}`))
+	require.NoError(t, err)
+	require.Equal(t, int64(5), whole.UnixMilli())
 	require.Len(t, r.server.lastDecisions(), 4)
 	r.server.Forget()
 	require.Len(t, r.server.lastDecisions(), 2)
-	require.Error(t, r.server.Recall([]byte(`[{`)))
+	_, err = r.server.Recall([]byte(`[{`))
+	require.Error(t, err)
 }
 
 // TestRestartForThoseWithoutATrigger is of KEDA's prometheus trigger.

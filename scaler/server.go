@@ -43,7 +43,8 @@ type Server struct {
 	pb.UnimplementedExternalScalerServer
 	opts     Options
 	started  time.Time
-	taken    time.Time // of the snapshot that was restored; zero if none was
+	taken    time.Time // when the snapshot was taken that was restored; zero if none was
+	whole    time.Time // when everybody was there last, before that or then
 	triggers *lru.Cache[triggerKey, *state]
 	objects  objects // the same triggers, by their ScaledObjects
 	metrics  *metrics
@@ -238,16 +239,19 @@ func (s *Server) situation(ctx context.Context, q *question, now time.Time) situ
 		value:   r.Value,
 		lost:    r.Lost,
 		err:     err,
-		warming: now.Sub(s.started) < s.opts.WarmUp,
+		warming: s.warming(now),
 		before:  func(loss query.Loss) (float64, bool) { return q.plan.Before(ctx, loss) },
 		reset:   &s.reset,
 	}
 	if !s.taken.IsZero() {
-		situation.restored = func() (float64, bool) { return q.plan.AtRestore(ctx, s.taken) }
+		situation.restored = func() (float64, bool) { return q.plan.AtRestore(ctx, s.taken, s.whole) }
 		situation.before = func(loss query.Loss) (float64, bool) { return s.before(ctx, q, loss) }
 	}
 	return situation
 }
+
+// warming tells whether senders are still given the time to come back.
+func (s *Server) warming(now time.Time) bool { return now.Sub(s.started) < s.opts.WarmUp }
 
 // before is of a loss that the restart may have caused: the downtime makes the
 // samples from before it leave the retention sooner, and then the snapshot's value
@@ -257,7 +261,7 @@ func (s *Server) before(ctx context.Context, q *question, loss query.Loss) (floa
 	if loss.First > s.taken.UnixMilli() {
 		return v, ok
 	}
-	then, known := q.plan.AtRestore(ctx, s.taken)
+	then, known := q.plan.AtRestore(ctx, s.taken, s.whole)
 	if !known || ok && v > then {
 		return v, ok
 	}

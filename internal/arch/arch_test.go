@@ -35,7 +35,7 @@ var rules = map[string]struct {
 	"internal/httpapi":   {nil, "it answers about whatever queryable and engine it is given, so that its answers are theirs"},
 	"internal/inspect":   {[]string{"proto/inspect/v1", "query", "scaler"}, "it tells what those two say, and reaches past neither"},
 	"internal/kserve":    {[]string{"internal/manifest"}, "it says what KServe does, which is the same whatever we think of it"},
-	"internal/serve":     {[]string{"internal/access", "internal/admission", "internal/config", "internal/httpapi", "internal/inspect", "internal/selfmetrics", "internal/tracing", "otlpreceiver", "query", "scaler", "store"}, "the one place where the parts meet"},
+	"internal/serve":     {[]string{"internal/access", "internal/admission", "internal/config", "internal/httpapi", "internal/inspect", "internal/selfmetrics", "internal/snapshot", "internal/tracing", "otlpreceiver", "query", "scaler", "store"}, "the one place where the parts meet"},
 	"proto/":             {nil, "a contract depends on no side of it"},
 	"cmd/":               {[]string{"internal/access", "internal/check", "internal/config", "internal/kserve", "internal/manifest", "internal/selfmetrics", "internal/serve", "proto/inspect/v1"}, "a command line decides nothing but how to start, and how to print"},
 }

@@ -81,6 +81,10 @@ type Config struct {
 	OTLPTokenFile, HTTPTokenFile string        // bearer tokens, one a line; empty asks for none
 	TLSReloadInterval            time.Duration // between two looks at the files of certificates and tokens
 
+	SnapshotPath     string        // file that the store is written to and restored from; empty is none
+	SnapshotInterval time.Duration // between two writes
+	SnapshotMaxBytes int           // size of the file
+
 	TracesEndpoint       string // URL of the OTLP/gRPC receiver that spans go to; empty is none
 	TelemetryMaxTriggers int    // triggers with metrics of their own at /metrics; the others are counted
 
@@ -163,6 +167,9 @@ var examples = map[string]string{ //nolint:gosec // where tokens are is no token
 	"otlp-token-file":              "/etc/tokens/otlp",
 	"http-token-file":              "/etc/tokens/http",
 	"tls-reload-interval":          "10s",
+	"snapshot-path":                "/var/lib/keda-otel-scaler/snapshot",
+	"snapshot-interval":            "5s",
+	"snapshot-max-bytes":           "1073741824",
 	"telemetry-max-triggers":       "1000",
 	"traces-endpoint":              "http://otel-collector.observability:4317",
 	"log-level":                    "info",
@@ -213,6 +220,10 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 	f.StringVar(&c.AdmissionService, "admission-service", "keda-otel-scaler", "`name` of the Service by which scalerAddress names this program")
 
 	c.bindAccess(f)
+
+	f.StringVar(&c.SnapshotPath, "snapshot-path", "", "`file` to write all that is held to, and to restore it from after a restart; none is no snapshot, and a start with the warm-up")
+	f.DurationVar(&c.SnapshotInterval, "snapshot-interval", 5*time.Second, "how often the snapshot is written, besides at the end; if that takes long, less often, so that it is a tenth of the time at most")
+	f.IntVar(&c.SnapshotMaxBytes, "snapshot-max-bytes", 1<<30, "size of the snapshot, in bytes; a larger one is not written, nor read")
 
 	f.BoolVar(&c.Profiling, "profiling", false, "serve Go's profiles at /debug/pprof/ of the telemetry address, to whoever can reach it")
 	f.IntVar(&c.TelemetryMaxTriggers, "telemetry-max-triggers", 1000, "triggers that /metrics tells of one by one, six series each; the others are counted")

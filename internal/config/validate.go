@@ -66,6 +66,9 @@ func isWildcard(host string) bool {
 	return host == "" || ip != nil && ip.IsUnspecified()
 }
 
+// leastSnapshot keeps a mistaken interval from being all that the disk does.
+const leastSnapshot = 100 * time.Millisecond
+
 // maxRetention is far below the 24 days that a ring's 32 bits of time reach.
 const maxRetention = 7 * 24 * time.Hour
 
@@ -81,6 +84,10 @@ func (c *Config) validateDurations() error {
 		return c.refuse("lookback", c.Lookback, "want at most the retention, "+c.Setting("retention", c.Retention)+", since nothing older is kept")
 	case c.WarmUp < 0:
 		return c.refuse("warm-up", c.WarmUp, "want 0 or a duration above 0")
+	case c.SnapshotInterval < leastSnapshot:
+		return c.refuse("snapshot-interval", c.SnapshotInterval, "want at least "+leastSnapshot.String())
+	case c.SnapshotPath != "" && c.SnapshotInterval > c.Retention:
+		return c.refuse("snapshot-interval", c.SnapshotInterval, "want at most the retention, "+c.Setting("retention", c.Retention)+", since an older snapshot is none")
 	case c.QueryTimeout <= 0:
 		return c.refuse("query-timeout", c.QueryTimeout, "want a duration above 0")
 	case c.ShutdownTimeout <= 0 || c.ShutdownTimeout > MaxShutdown:
@@ -108,6 +115,7 @@ func (c *Config) validateLimits() error {
 		{"query-max-samples", c.QueryMaxSamples, 1, math.MaxInt, ""},
 		{"query-cache-size", c.QueryCacheSize, 1, math.MaxInt, ""},
 		{"query-max-concurrency", c.QueryMaxConcurrency, 0, math.MaxInt32, ""},
+		{"snapshot-max-bytes", c.SnapshotMaxBytes, 1, math.MaxInt, ""},
 		{"telemetry-max-triggers", c.TelemetryMaxTriggers, 0, math.MaxInt32, ""},
 	}
 	for _, l := range limits {

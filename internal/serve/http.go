@@ -71,7 +71,7 @@ func otlpHandler(metrics http.Handler) http.Handler {
 
 // telemetryHandler serves the program's own metrics, its probes, and its
 // profiles if they are wanted.
-func telemetryHandler(registry *prometheus.Registry, state *state, gates *gates, profiling bool) http.Handler {
+func telemetryHandler(registry *prometheus.Registry, state *state, gates *gates, snapshots *snapshots, profiling bool) http.Handler {
 	mux := http.NewServeMux()
 	if profiling {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -92,7 +92,7 @@ func telemetryHandler(registry *prometheus.Registry, state *state, gates *gates,
 			return
 		}
 		// A bad file is no reason to turn traffic away: what was read before serves it.
-		plain(w, http.StatusOK, "ok\n"+gates.problems())
+		plain(w, http.StatusOK, "ok\n"+snapshots.detail()+gates.problems())
 	})
 	return mux
 }

@@ -107,6 +107,10 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 	if err != nil {
 		return err
 	}
+	snapshots := newSnapshots(cfg, samples, answers, logger, registry)
+	if snapshots != nil {
+		snapshots.restore()
+	}
 
 	traces, err := newTraces(cfg, logger)
 	if err != nil {
@@ -121,13 +125,14 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 	s := &servers{
 		traces:    traces,
 		state:     state,
+		snapshots: snapshots,
 		scaler:    answers,
 		otlp:      newOTLPServer(cfg, gates, calls, receiver),
 		otlpHTTP:  newHTTPServer(otlpHandler(gates.guardOTLP(otlp)), gates.otlpHTTP, logger, 0),
 		keda:      newKEDAServer(cfg, gates, calls, traces, answers, state),
 		api:       api,
 		http:      newHTTPServer(httpHandler(api, otlp, answers, queries, gates, traces, listeners.addresses()), gates.http, logger, cfg.QueryTimeout),
-		telemetry: newHTTPServer(telemetryHandler(registry, state, gates, cfg.Profiling), nil, logger, 0),
+		telemetry: newHTTPServer(telemetryHandler(registry, state, gates, snapshots, cfg.Profiling), nil, logger, 0),
 	}
 
 	if listeners.admission != nil {
@@ -139,6 +144,9 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 	group.Go(func() error { return samples.Run(storeCtx) })
 	group.Go(func() error { return receiver.Run(storeCtx) })
 	group.Go(func() error { return memory.run(storeCtx) })
+	if snapshots != nil {
+		group.Go(func() error { return snapshots.run(ctx) })
+	}
 	gates.run(ctx, group)
 	group.Go(func() error { return limits.Run(storeCtx) })
 	group.Go(serveGRPC("otlp-grpc", s.otlp, listeners.otlp))

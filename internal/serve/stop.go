@@ -16,6 +16,7 @@ import (
 // servers is everything that has peers.
 type servers struct {
 	state     *state
+	snapshots *snapshots // nil without
 	scaler    *scaler.Server
 	otlp      *grpc.Server
 	otlpHTTP  *http.Server
@@ -57,6 +58,7 @@ func (s *servers) stop(timeout time.Duration, logger *slog.Logger) {
 
 	last, cancel := context.WithDeadline(context.Background(), end)
 	defer cancel()
+	s.snapshots.last(last)
 	s.traces.stop(last, end, logger)
 	stopHTTP(last, "telemetry", s.telemetry, logger)
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func scrape(t *testing.T) string {
 	files := certtest.Server(t, certtest.New(t, certtest.Authority(t)))
 	files["http"] = []byte(askers)
 	volume := certtest.NewVolume(t, files)
-	i := start(t, append(tlsFlags(t, volume, "otlp-http"), "--warm-up=0", "--http-token-file="+volume.Path("http"))...)
+	i := start(t, append(tlsFlags(t, volume, "otlp-http"), "--warm-up=0", "--http-token-file="+volume.Path("http"), "--snapshot-path="+filepath.Join(t.TempDir(), "snapshot"))...)
 	ctx, cancel := context.WithTimeout(t.Context(), generous)
 	defer cancel()
 	_, err := pmetricotlp.NewGRPCClient(dialGRPC(t, i.OTLPGRPC)).Export(ctx, push("queue_length", 42))
