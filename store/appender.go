@@ -70,7 +70,7 @@ func (a *Appender) Arrival() int64 { return a.now }
 // counter, which was not zero. It sends that value as well, at that very time.
 // If the store was not there yet to take it, the start means nothing.
 func (a *Appender) Since(start int64) {
-	if start < a.s.began {
+	if start < a.s.began.Load() {
 		start = 0
 	}
 	a.start = start

@@ -15,6 +15,7 @@ type metrics struct {
 	refusedTotal  prometheus.Counter
 	refusedMetric prometheus.Counter
 	refusedMemory prometheus.Counter
+	steps         prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
@@ -59,6 +60,10 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 		refusedMetric: refused.WithLabelValues("metric"),
 		refusedMemory: refused.WithLabelValues("memory"),
 	}
+	m.steps = f.NewCounter(prometheus.CounterOpts{
+		Name: "keda_otel_scaler_clock_steps_total",
+		Help: "Times that the machine's clock was set, by more than a second; what is held was moved with it.",
+	})
 	for o := range outcomes {
 		m.samples[o] = samples.WithLabelValues(o.String())
 	}

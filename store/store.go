@@ -41,6 +41,7 @@ type Options struct {
 	Full func() bool // whether memory is too short for new series (never)
 
 	Now        func() time.Time      // the store's clock (time.Now)
+	Elapsed    func() time.Duration  // one that nobody sets (the monotonic one of Now)
 	Registerer prometheus.Registerer // where the store's own metrics go (nowhere)
 }
 
@@ -70,15 +71,17 @@ func (o *Options) setDefaults() {
 
 // Store holds series. Its methods may be called concurrently.
 type Store struct {
-	opts      Options
-	began     int64 // when the store was made, in ms
-	metrics   *metrics
-	index     index
-	stripes   stripes
-	described described
-	refs      refs
-	sweeping  sync.Mutex // held for the length of a sweep
-	swept     census     // by the last sweep
+	opts       Options
+	clock      wallClock
+	began      atomic.Int64 // when the store was made, in ms
+	metrics    *metrics
+	index      index
+	stripes    stripes
+	described  described
+	refs       refs
+	sweeping   sync.Mutex // held for the length of a sweep; guards sweptSteps
+	swept      census     // by the last sweep
+	sweptSteps int64      // of the clock, that sweeps have seen
 
 	mu      sync.Mutex // guards what follows, and that series, index and watches agree
 	lastRef ref
@@ -114,12 +117,15 @@ func New(o Options) *Store {
 		described: described{families: map[string]metadata.Metadata{}},
 		watches:   newWatchIndex(),
 	}
-	s.began = s.now()
+	s.clock.zero = s.opts.Now()
+	s.began.Store(s.clock.zero.UnixMilli())
+	s.clock.offset.Store(s.began.Load())
+	if s.opts.Elapsed != nil {
+		s.clock.offset.Add(-s.opts.Elapsed().Milliseconds())
+	}
 	s.metrics = newMetrics(o.Registerer, s)
 	return s
 }
-
-func (s *Store) now() int64 { return s.opts.Now().UnixMilli() }
 
 // SeriesCount returns how many series the store holds, ended ones included.
 func (s *Store) SeriesCount() int {

@@ -21,12 +21,20 @@ func (s *Store) Sweep() {
 	touched := map[*Watch]struct{}{}
 	var idle, buf []*Series
 	var learnt rhythm
+	steps := s.clock.steps.Load()
+	stepped := steps != s.sweptSteps
+	s.sweptSteps = steps
 	var seen counts
 	for i := range s.stripes {
 		buf = s.stripes.snapshot(i, buf[:0])
 		for _, ser := range buf {
 			ser.mu.Lock()
 			seen.noteLocked(ser, now, lookback)
+			if stepped {
+				for _, w := range ser.watchesLocked() {
+					touched[w] = struct{}{}
+				}
+			}
 			switch {
 			case ser.idleLocked(mint):
 				idle = append(idle, ser)
