@@ -57,9 +57,11 @@ const (
 	// TooFew: the series are there, but a function has too few samples yet or
 	// the sides of an operator don't match.
 	TooFew
+	// TooOld: no series is there, but some send what is older than the retention.
+	TooOld
 )
 
-var reasonNames = [...]string{"never seen", "ended", "gone", "filtered", "too few samples"}
+var reasonNames = [...]string{"never seen", "ended", "gone", "filtered", "too few samples", "too old"}
 
 // String names the reason in a few words.
 func (r Reason) String() string { return reasonNames[r] }
@@ -86,6 +88,9 @@ func (e *EmptyError) Error() string {
 	case Gone:
 		return fmt.Sprintf("%s: %d series stopped coming without saying that they ended, the last at %s",
 			e.Query, e.Gone, e.GoneAt.UTC().Format(time.RFC3339))
+	case TooOld:
+		return fmt.Sprintf("%s: no series is live, but samples that match were refused, since they are older than the retention: "+
+			"the sender's clock is late, or it catches up with its queue", e.Query)
 	case Filtered:
 		return fmt.Sprintf("%s: %d series are there, but a comparison in the query lets none through", e.Query, e.Live)
 	default:

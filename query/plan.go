@@ -53,6 +53,28 @@ func (p *Plan) Eval(ctx context.Context, at time.Time) (float64, error) {
 
 // Read is Eval, and tells what is missing.
 func (p *Plan) Read(ctx context.Context, at time.Time) (Result, error) {
+	r, err := p.read(ctx, at)
+	return r, p.overdue(err)
+}
+
+// overdue looks whether load was refused that would have filled an empty result. It
+// is no part of an answer that stands, since a refused sample changes no series.
+func (p *Plan) overdue(err error) error {
+	var empty *EmptyError
+	if err == nil || !errors.As(err, &empty) || empty.Live > 0 {
+		return err
+	}
+	for _, ms := range p.selectors {
+		if p.e.opts.Store.Overdue(ms...) {
+			old := *empty
+			old.Reason = TooOld
+			return &old
+		}
+	}
+	return err
+}
+
+func (p *Plan) read(ctx context.Context, at time.Time) (Result, error) {
 	if p.direct != nil {
 		if a := p.standing.eval(ctx, at); !errors.Is(a.err, errFallBack) {
 			return a.result(), a.err

@@ -27,6 +27,7 @@ const (
 	causeRestored  cause = "restored"    // senders may not be back since the restart: the snapshot's value
 	causeWarming   cause = "held_warm"   // the process has just started: hold
 	causeTooFew    cause = "held_few"    // the functions need more samples: hold
+	causeTooOld    cause = "held_old"    // what comes is older than the retention: hold
 	causeFailed    cause = "held_failed" // no finite number, or no evaluation: hold
 )
 
@@ -87,6 +88,7 @@ func decide(s situation) answer {
 //   - some series fell silent under load, the others don't make up for it: the
 //     value from before, as long as the silent ones are remembered
 //   - a comparison in the query lets nothing through: 0
+//   - no series, but load is refused for its age: hold; a clock is wrong
 //   - no series, and the last decision (if any) was inactive: 0; nothing has started
 //   - no series, and the last decision was active: hold
 //   - all series were ended by their senders: 0
@@ -122,6 +124,8 @@ func (s situation) judge() answer {
 			return held(causeGone, fmt.Errorf("%w, but there was load when it last did", empty))
 		}
 		return answer{cause: causeNeverSeen}
+	case query.TooOld:
+		return held(causeTooOld, empty)
 	case query.Gone:
 		return s.gone(empty)
 	default:

@@ -91,6 +91,7 @@ func TestEveryBranchOfTheDecision(t *testing.T) {
 		{name: "gone, can't tell, was busy", err: empty(query.Gone), memory: was(true), before: cannotTell, cause: causeGone, held: true},
 		{name: "gone, can't tell, was idle", err: empty(query.Gone), memory: was(false), before: cannotTell, cause: causeIdle},
 		{name: "gone, can't tell, nothing known", err: empty(query.Gone), before: cannotTell, cause: causeGone, held: true},
+		{name: "what comes is too old", err: empty(query.TooOld), memory: was(false), cause: causeTooOld, held: true},
 		{name: "too few samples", err: empty(query.TooFew), memory: was(false), cause: causeTooFew, held: true},
 
 		{name: "onMissing: zero, gone when busy", err: empty(query.Gone), missing: Missing{Policy: Zero}, before: before(3), cause: causeOnMissing},

@@ -42,7 +42,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	for _, c := range []cause{
 		causeValue, causeFiltered, causeNeverSeen, causeEnded, causeIdle, causeOnMissing,
-		causeGone, causePartial, causeRestored, causeWarming, causeTooFew, causeFailed,
+		causeGone, causePartial, causeRestored, causeWarming, causeTooFew, causeTooOld, causeFailed,
 	} {
 		m.answers[c] = answers.WithLabelValues(string(c))
 	}

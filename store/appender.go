@@ -3,9 +3,7 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
-	"time"
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
@@ -171,7 +169,7 @@ func (a *Appender) append(lset labels.Labels, in sample, delta bool) (Outcome, e
 	if in.t < a.mint {
 		// Before the series is made: a refused sample must not cost one.
 		a.counts[Refused]++
-		return Refused, a.tooOld(in.t)
+		return Refused, a.tooOld(lset, in)
 	}
 	for {
 		ser := a.s.stripes.get(hash, lset, &a.s.index)
@@ -191,11 +189,6 @@ func (a *Appender) append(lset labels.Labels, in sample, delta bool) (Outcome, e
 	}
 }
 
-func (a *Appender) tooOld(t int64) error {
-	return fmt.Errorf("%w: %s, and samples are kept for %s", ErrTooOld,
-		time.UnixMilli(t).UTC().Format(time.RFC3339Nano), a.s.opts.Retention)
-}
-
 // to appends to a known series. After ErrFreed nothing was stored.
 func (a *Appender) to(ser *Series, in sample, delta bool) (Outcome, error) {
 	var ahead uint32
@@ -206,7 +199,8 @@ func (a *Appender) to(ser *Series, in sample, delta bool) (Outcome, error) {
 		in.t = a.now
 	}
 	if in.t < a.mint {
-		return Refused, a.tooOld(in.t)
+		lset, _ := a.s.index.labels(ser, &labels.ScratchBuilder{}) // none if it was freed
+		return Refused, a.tooOld(lset, in)
 	}
 	ser.mu.Lock()
 	out, err := a.toLocked(ser, in, ahead, start, delta)

@@ -16,6 +16,6 @@
 // # Locks
 //
 // Store.mu, then Kept.mu, described.mu or a stripe's lock, then index.mu, then
-// refs.mu, then Series.mu. Appends to known series take one stripe's and the index' locks for
+// refs.mu, then Series.mu. overdue.mu is taken with nothing else locked. Appends to known series take one stripe's and the index' locks for
 // reading and one Series.mu; those to series that were Held take Series.mu alone.
 package store

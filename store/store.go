@@ -78,6 +78,7 @@ type Store struct {
 	index      index
 	stripes    stripes
 	described  described
+	overdue    overdue
 	refs       refs
 	sweeping   sync.Mutex // held for the length of a sweep; guards sweptSteps
 	swept      census     // by the last sweep
@@ -115,6 +116,7 @@ func New(o Options) *Store {
 		refs:      refs{pages: map[ref]*page{}},
 		names:     map[string]*metricName{},
 		described: described{families: map[string]metadata.Metadata{}},
+		overdue:   overdue{series: map[uint64]overdueSeries{}},
 		watches:   newWatchIndex(),
 	}
 	s.clock.zero = s.opts.Now()

@@ -35,7 +35,7 @@ type instance struct {
 }
 
 // testConfig is the default but for the ports and the given flags.
-func testConfig(t *testing.T, args ...string) config.Config {
+func testConfig(t testing.TB, args ...string) config.Config {
 	t.Helper()
 	var cfg config.Config
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -81,7 +81,7 @@ func (i *instance) wait(t *testing.T) (time.Duration, error) {
 	}
 }
 
-func dialGRPC(t *testing.T, address net.Addr, options ...grpc.DialOption) *grpc.ClientConn {
+func dialGRPC(t testing.TB, address net.Addr, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient(address.String(), append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	require.NoError(t, err)
