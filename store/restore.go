@@ -16,7 +16,7 @@ import (
 var (
 	// ErrSnapshot is wrapped by the errors about a snapshot that can't be read.
 	ErrSnapshot = errors.New("damaged snapshot")
-	// ErrOldSnapshot: the snapshot is older than the retention.
+	// ErrOldSnapshot says that a snapshot is older than the retention.
 	ErrOldSnapshot = errors.New("the snapshot is older than the retention")
 )
 
@@ -108,9 +108,9 @@ func (r *restorer) blocks(next func() ([]byte, error)) error {
 		}
 		behind <- failed
 	}()
-	err := r.ahead(next, full, empty)
+	failed := r.ahead(next, full, empty)
 	close(full)
-	if err = errors.Join(err, <-behind); err != nil {
+	if err := errors.Join(failed, <-behind); err != nil {
 		return err
 	}
 	return r.used()

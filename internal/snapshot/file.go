@@ -12,12 +12,12 @@ import (
 )
 
 var (
-	// ErrDamaged: the file is not what was written: cut off, changed, or another
-	// program's.
+	// ErrDamaged says that a file is not what was written: cut off, changed, or
+	// another program's.
 	ErrDamaged = errors.New("damaged snapshot file")
-	// ErrVersion: the file is another version's.
+	// ErrVersion says that a file is another version's.
 	ErrVersion = errors.New("snapshot file of another version")
-	// ErrTooLarge: the file is, or would be, larger than allowed.
+	// ErrTooLarge says that a file is, or would be, larger than allowed.
 	ErrTooLarge = errors.New("snapshot file is too large")
 )
 
