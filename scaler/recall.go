@@ -36,9 +36,13 @@ type decisions struct {
 }
 
 // Snapshot hands the last decisions about triggers to emit, in blocks for Recall.
-// The error wraps ErrWarming during a warm-up that began with nothing.
+// The error wraps ErrWarming during a warm-up that began with nothing, and while
+// a reset holds.
 func (s *Server) Snapshot(emit func(block []byte) error) error {
 	now := s.opts.Now()
+	if err := s.reset.holds(now); err != nil {
+		return fmt.Errorf("%w: %w", ErrWarming, err)
+	}
 	whole := now
 	if s.warming(now) {
 		if whole = s.whole; s.taken.IsZero() {

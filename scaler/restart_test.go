@@ -165,6 +165,11 @@ func TestNoSnapshotOfAWarmUp(t *testing.T) {
 	r.requireHeld(kserve, "waits for the others")
 	r.wait(warmUp)
 	require.NoError(t, r.server.Snapshot(none))
+	r.server.Reset(r.store.Reset)
+	r.wait(time.Second)
+	require.ErrorIs(t, r.server.Snapshot(none), ErrWarming, "nor after a reset")
+	r.wait(warmUp)
+	require.NoError(t, r.server.Snapshot(none))
 }
 
 // TestWhatStartedSinceMayNotHavePushedYet: no value after a restart is not zero

@@ -307,7 +307,7 @@ func TestRestoreRefusesDamage(t *testing.T) {
 // TestSnapshotOfAnyStore: random stores, many blocks, refs that were freed, pairs
 // whose numbers have got another meaning.
 func TestSnapshotOfAnyStore(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(10) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
 		s, c := newStore(t, Options{Retention: time.Minute})
 		for i := range 40 {
@@ -360,7 +360,7 @@ func TestSnapshotWhileAllIsGoingOn(t *testing.T) {
 			s.Sweep()
 		}
 	}()
-	for range 50 {
+	for range 20 {
 		r := New(Options{})
 		_, err := r.Restore(time.Now(), 0, from(takeSnapshot(t, s)))
 		require.NoError(t, err)

@@ -167,7 +167,13 @@ func (n *snapshots) write(ctx context.Context) (took time.Duration, written bool
 		if err := n.answers.Snapshot(blocks(triggerBlock)); err != nil {
 			return err
 		}
-		return n.samples.Snapshot(blocks(storeBlock))
+		if err := n.samples.Snapshot(blocks(storeBlock)); err != nil {
+			return err
+		}
+		if err := n.answers.HeldByReset(taken); err != nil { // which may have taken a part away meanwhile
+			return fmt.Errorf("%w: %w", scaler.ErrWarming, err)
+		}
+		return nil
 	})
 	took = time.Since(taken)
 	switch {
