@@ -17,7 +17,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	answers := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_answers_total",
-		Help: "Decisions about a trigger, by why they came out as they did; held_* are errors that make KEDA hold, part_gone is a value from before. " +
+		Help: "Decisions about a trigger, by why they came out as they did; held_* are errors that make KEDA hold, part_gone and restored are values from before. " +
 			"What a push finds unchanged on an open stream does not count.",
 	}, []string{"cause"})
 	transitions := f.NewCounterVec(prometheus.CounterOpts{

@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
 	inspectv1 "github.com/keda-otel-scaler/keda-otel-scaler/proto/inspect/v1"
 	"github.com/keda-otel-scaler/keda-otel-scaler/scaler"
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
 // TestVerdicts goes through every state that a trigger can be in.
@@ -59,6 +61,18 @@ func TestVerdicts(t *testing.T) {
 			verdict: "active: 9 of target 4 a replica -> 3 replicas; the value from before some series fell silent under load"},
 		{name: "warming", warmUp: time.Hour, md: kserve, data: func(*rig) {}, cause: "held_warm",
 			verdict: "holding: the query: no series matches; the scaler has just started and waits for the senders to come back"},
+		{name: "restored", warmUp: time.Hour, md: kserve, data: func(r *rig) {
+			busy(r)
+			r.scaler.Restored(time.UnixMilli(r.ms.Load()), 0)
+			r.wait(time.Second)
+			r.push("a", 1)
+		}, cause: "restored",
+			verdict: "active: 9 of target 4 a replica -> 3 replicas; the value from before the restart, for as long as the pods have to come back"},
+		{name: "too old", md: kserve, data: func(r *rig) {
+			a := r.store.Appender()
+			_, err := a.Append(labels.FromStrings(labels.MetricName, "vllm:num_requests_running", "namespace", "default", "deployment", "huggingface-fbopt-predictor"), r.ms.Load()-time.Hour.Milliseconds(), 1)
+			require.ErrorIs(r.t, err, store.ErrTooOld)
+		}, cause: "held_old", verdict: "holding: the query: no series is live, but samples that match were refused, since they are older than the retention"},
 		{name: "too few", md: with(kserve, "metricQuery", `sum(rate(vllm:num_requests_running[1m]))`), data: func(r *rig) { r.push("a", 1) }, cause: "held_few",
 			verdict: "holding: the query: 1 series are there, but the query yields nothing from them: a range needs at least two samples"},
 		{name: "not finite", md: with(kserve, "metricQuery", `vector(1) / 0`), data: busy, cause: "held_failed", verdict: "holding: the result is not one finite number: the query is +Inf"},
