@@ -39,15 +39,15 @@ type soak struct {
 	all    sync.WaitGroup
 }
 
-// TestSoak has pods come, go and die, ScaledObjects change, certificates rotate, a
-// Collector restart and queries hammer, and compares every answer with a model.
+// TestSoak has pods come, go and die, ScaledObjects change, certificates rotate,
+// snapshots be written, a Collector restart and queries hammer, and compares every answer with a model.
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), *soakFor)
 	defer cancel()
 	t.Logf("-soak-seed=%d", *soakSeed)
 	s := &soak{ctx: ctx, secured: startSecured(t, "--retention="+soakRetention.String(), "--warm-up=0s", "--query-cache-size=100",
-		"--profiling", "--http-sum-selectors")}
+		"--profiling", "--http-sum-selectors", "--snapshot-path="+filepath.Join(t.TempDir(), "snapshot"), "--snapshot-interval=1s")}
 	s.client = s.clientTLS(t)
 
 	curves := &curves{}
