@@ -1,6 +1,7 @@
 package helm
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -113,7 +114,13 @@ func TestPodIsAsClosedAsItCanBe(t *testing.T) {
 	container := pod.Containers[0]
 	require.False(t, *pod.AutomountServiceAccountToken)
 	require.True(t, *container.SecurityContext.ReadOnlyRootFilesystem)
-	require.Empty(t, pod.Volumes)
+	require.Len(t, pod.Volumes, 1)
+	snapshot := pod.Volumes[0].EmptyDir
+	require.NotNil(t, snapshot)
+	most, err := strconv.ParseInt(settings(t, container.Args)["snapshot-max-bytes"], 10, 64)
+	require.NoError(t, err)
+	require.Greater(t, snapshot.SizeLimit.Value(), 2*most, "or the pod is evicted while the next one is written")
+	require.Empty(t, deployment(t, "settings: {snapshot: {enabled: false}}").Spec.Template.Spec.Volumes)
 }
 
 // TestPortsMeet has the Service's ports end at the container's, and the names be

@@ -31,9 +31,16 @@ func args(t *testing.T, values string) []string {
 }
 
 // TestDefaultsAreTheProgramsOwn keeps the chart from deciding over what nobody
-// asked it to decide.
+// asked it to decide, but where a snapshot may be, which only the chart can know.
 func TestDefaultsAreTheProgramsOwn(t *testing.T) {
-	require.Equal(t, settings(t, nil), settings(t, args(t, "")))
+	got := settings(t, args(t, ""))
+	require.Equal(t, "/var/lib/keda-otel-scaler/snapshot", got["snapshot-path"])
+	without := settings(t, args(t, "settings: {snapshot: {enabled: false}}"))
+	require.Equal(t, settings(t, nil), without)
+	for _, flag := range []string{"snapshot-path", "snapshot-max-bytes"} {
+		got[flag] = without[flag]
+	}
+	require.Equal(t, without, got)
 }
 
 func TestTheProgramStartsWithEveryValues(t *testing.T) {

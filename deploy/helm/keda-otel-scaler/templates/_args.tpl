@@ -18,6 +18,11 @@
 {{- with $settings.enforceNamespaceLabel }}
 - --enforce-namespace-label={{ . }}
 {{- end }}
+{{- if $settings.snapshot.enabled }}
+- --snapshot-path={{ include "keda-otel-scaler.snapshotPath" . }}/snapshot
+- --snapshot-interval={{ $settings.snapshot.interval }}
+- --snapshot-max-bytes={{ int64 $settings.snapshot.maxBytes }}
+{{- end }}
 {{- include "keda-otel-scaler.accessArgs" $settings }}
 {{- include "keda-otel-scaler.webhookArgs" . }}
 {{- with $settings.tracesEndpoint }}

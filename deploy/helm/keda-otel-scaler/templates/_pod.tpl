@@ -55,11 +55,24 @@ chart has no names for volumes; the index keeps two of one Secret apart.
 {{- end }}
 {{- end }}
 
+{{- define "keda-otel-scaler.snapshotPath" -}}
+/var/lib/keda-otel-scaler
+{{- end }}
+
 {{- define "keda-otel-scaler.volumes" -}}
 {{- range include "keda-otel-scaler.secrets" . | fromYamlArray }}
 - name: {{ .volume }}
   secret:
     secretName: {{ .secret }}
+{{- end }}
+{{- with .Values.settings.snapshot }}
+{{- if .enabled }}
+- name: snapshot
+  emptyDir:
+    # The file, the next one while it is written, and what a file system adds:
+    # a pod whose emptyDir outgrows this is evicted.
+    sizeLimit: {{ add (mul 2 (int64 .maxBytes)) 16777216 | quote }}
+{{- end }}
 {{- end }}
 {{- with .Values.volumes }}
 {{ toYaml . }}
@@ -71,6 +84,10 @@ chart has no names for volumes; the index keeps two of one Secret apart.
 - name: {{ .volume }}
   mountPath: {{ .path }}
   readOnly: true
+{{- end }}
+{{- if .Values.settings.snapshot.enabled }}
+- name: snapshot
+  mountPath: {{ include "keda-otel-scaler.snapshotPath" . }}
 {{- end }}
 {{- with .Values.volumeMounts }}
 {{ toYaml . }}
