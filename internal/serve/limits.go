@@ -2,6 +2,9 @@ package serve
 
 import (
 	"log/slog"
+	"math"
+	"runtime"
+	"runtime/debug"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -32,4 +35,24 @@ func newLimits(cfg config.Config, samples *store.Store, receiver *otlpreceiver.R
 		limit("streams", "--max-streams", cfg.MaxStreams, answers.Streams),
 		limit("triggers", "", scaler.MaxTriggers, answers.Triggers),
 	)
+}
+
+// logStarted tells which build runs and what bounds it, which is what whoever
+// reads a log of a death asks first. What the machine gives is not in the flags.
+func logStarted(logger *slog.Logger, cfg config.Config, samples *store.Store) {
+	build := selfmetrics.ReadBuild()
+	memory := debug.SetMemoryLimit(-1) // a negative one only reads
+	attrs := []any{
+		"version", build.Version, "revision", build.Revision, "go", build.GoVersion,
+		"procs", runtime.GOMAXPROCS(0),
+		"max series", samples.MaxSeries(), "max series per metric", samples.MaxSeriesPerMetric(), "max samples per series", cfg.MaxSamplesPerSeries,
+		"max streams", cfg.MaxStreams, "retention", cfg.Retention, "warm-up", cfg.WarmUp, "on missing", cfg.OnMissing,
+	}
+	if memory != math.MaxInt64 {
+		attrs = append(attrs, "memory limit", memory)
+	}
+	if cfg.NamespaceLabel != "" {
+		attrs = append(attrs, "enforced label", cfg.NamespaceLabel)
+	}
+	logger.Info("started", attrs...)
 }

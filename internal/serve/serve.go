@@ -166,10 +166,13 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 	})
 
 	listeners.log(logger)
+	logStarted(logger, cfg, samples)
 	for _, f := range started {
 		f(listeners.addresses())
 	}
-	return group.Wait()
+	err = group.Wait()
+	logger.Info("stopped")
+	return err
 }
 
 func serveGRPC(name string, server *grpc.Server, listener net.Listener) func() error {
