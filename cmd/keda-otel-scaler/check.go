@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/check"
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/kserve"
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/manifest"
 )
@@ -133,8 +134,8 @@ func (m *manifests) paths() (all []string, err error) {
 // checking is a run of check.
 type checking struct {
 	manifests
-	service, output string
-	strict          bool
+	service, label, output string
+	strict                 bool
 }
 
 func newCheck() *cobra.Command {
@@ -164,6 +165,7 @@ func newCheck() *cobra.Command {
 	c.bind(cmd)
 	f := cmd.Flags()
 	f.StringVar(&c.service, "service", "keda-otel-scaler", "`name` of the scaler's Service; triggers to that host, or with a metricQuery, are checked")
+	f.StringVar(&c.label, "enforce-namespace-label", "", "`label` of the same flag of the server that the objects are for: a query may not exclude its own namespace")
 	f.BoolVar(&c.strict, "strict", false, "end with code 1 for warnings, too")
 	f.StringVarP(&c.output, "output", "o", "text", "`form` of the findings: text, or json")
 	complete(cmd, "output", "text\tfor people and editors", "json\tfor programs")
@@ -185,11 +187,14 @@ func (c *checking) run(stdout io.Writer) error {
 	if c.output != "text" && c.output != "json" {
 		return &exitError{exitUnread, fmt.Errorf("--output=%s: want text or json, for example --output=json", c.output)}
 	}
-	config, err := c.settings()
+	if c.label != "" && !config.EnforceableLabel(c.label) {
+		return &exitError{exitUnread, fmt.Errorf("--enforce-namespace-label=%s: want a label as stored, of letters, digits and _, for example --enforce-namespace-label=namespace", c.label)}
+	}
+	settings, err := c.settings()
 	if err != nil {
 		return err
 	}
-	checker, err := check.New(c.service, config)
+	checker, err := check.New(c.service, c.label, settings)
 	if err != nil {
 		return err
 	}

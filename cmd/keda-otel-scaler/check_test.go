@@ -71,6 +71,9 @@ func TestCheckExitCodes(t *testing.T) {
 		{name: "a file without its flag", args: []string{"a.yaml"}, code: 2, stderr: "keda-otel-scaler: unknown argument \"a.yaml\"; write -f a.yaml\n"},
 		{name: "no form", files: []string{fine}, args: []string{"-o", "xml"}, code: 2, stderr: "keda-otel-scaler: --output=xml: want text or json, for example --output=json\n"},
 		{name: "no settings", files: []string{fine}, args: []string{"--kserve-config", "nowhere.yaml"}, code: 2, stderr: "keda-otel-scaler: --kserve-config: open nowhere.yaml: no such file or directory\n"},
+		{name: "its own namespace", files: []string{strings.Replace(fine, "sum(x)", "'sum(x{ns=\"a\"})'", 1)}, args: []string{"-n", "a", "--enforce-namespace-label", "ns"}, stdout: ": 0 errors, 0 warnings"},
+		{name: "another namespace", files: []string{strings.Replace(fine, "sum(x)", "'sum(x{ns=\"a\"})'", 1)}, args: []string{"--enforce-namespace-label", "ns"}, code: 1, stdout: `x{ns="a"} can match nothing`},
+		{name: "no label", files: []string{fine}, args: []string{"--enforce-namespace-label", "k8s.namespace.name"}, code: 2, stderr: "keda-otel-scaler: --enforce-namespace-label=k8s.namespace.name: want a label as stored, of letters, digits and _, for example --enforce-namespace-label=namespace\n"},
 		{name: "another Service", files: []string{strings.Replace(fine, "keda-otel-scaler:4318", "mine:4317", 1)}, args: []string{"--service", "mine"}, code: 1, stdout: "write scalerAddress: mine:4318"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -47,7 +47,7 @@ func (r *rendering) run(stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	checker, err := check.New("keda-otel-scaler", config)
+	checker, err := check.New("keda-otel-scaler", "", config)
 	if err != nil {
 		return err
 	}

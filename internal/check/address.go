@@ -98,6 +98,7 @@ func (c *Checker) prometheus(r *report, t *trigger) {
 	under := address.Scheme + "://" + address.Host + "/keda"
 	switch path := strings.Trim(address.Path, "/"); {
 	case path == "keda":
+		c.named(r, t, expr)
 	case path != "":
 		r.errorf(n, "there is no API at %s; write serverAddress: %s", address.Path, under)
 	case isSelector(expr):
@@ -107,6 +108,18 @@ func (c *Checker) prometheus(r *report, t *trigger) {
 		r.warnf(n, "KEDA reads an empty result as 0, also where it hides load; write serverAddress: %s, where that is an error and KEDA holds", under)
 	}
 	threshold(r, t)
+}
+
+// named checks the namespace that a trigger under /keda must name where one is
+// enforced: KEDA tells us no other.
+func (c *Checker) named(r *report, t *trigger, expr parser.Expr) {
+	switch namespace := t.metadata["namespace"]; {
+	case c.label == "":
+	case namespace == "":
+		r.errorf(t.at("namespace"), "is missing, and under /keda only the series of one namespace are shown; write namespace: %s", c.namespace(r))
+	case expr != nil:
+		c.within(r, t, "query", namespace, query.LastOne)
+	}
 }
 
 // threshold is a plain number to KEDA, not a quantity.

@@ -16,17 +16,19 @@ const maxTriggers = 100
 type Checker struct {
 	queries *query.Engine
 	service string
+	label   string // that --enforce-namespace-label names; empty enforces none
 	kserve  kserve.Config
 }
 
 // New returns a checker. service is the name of our Service, by which triggers
-// that are for us are known; kserve are the settings of the cluster's KServe.
-func New(service string, config kserve.Config) (*Checker, error) {
+// that are for us are known; label is the one that must have an object's
+// namespace, none if empty; kserve are the settings of the cluster's KServe.
+func New(service, label string, config kserve.Config) (*Checker, error) {
 	queries, err := query.New(query.Options{}) // it compiles only, so it needs no store
 	if err != nil {
 		return nil, err
 	}
-	return &Checker{queries, service, config}, nil
+	return &Checker{queries, service, label, config}, nil
 }
 
 // Object returns what there is to say about an object. known is false if it is

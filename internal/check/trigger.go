@@ -75,8 +75,30 @@ func (c *Checker) trigger(r *report, t *trigger) *query.Plan {
 			t.level = isLevel(expr)
 			r.nothing(t, "metricQuery", expr)
 		}
+		if over, err := query.ParseOverTime(t.metadata["operationOverTime"]); err == nil {
+			c.within(r, t, "metricQuery", c.namespace(r), over)
+		}
 	}
 	return plan
+}
+
+// namespace is the object's, or the one that it is applied to.
+func (c *Checker) namespace(r *report) string {
+	if r.object.Namespace != "" {
+		return r.object.Namespace
+	}
+	return c.kserve.Namespace
+}
+
+// within reports what keeps a query that is fine by itself from being bounded
+// to the series of a namespace.
+func (c *Checker) within(r *report, t *trigger, key, namespace string, over query.OverTime) {
+	if c.label == "" {
+		return
+	}
+	if _, err := c.queries.CompileWithin(query.Scope{Label: c.label, Value: namespace}, t.metadata[key], over); err != nil {
+		r.fault(t, key, err)
+	}
 }
 
 // fault reports what a parser says about a key, and where in the key's text.

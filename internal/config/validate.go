@@ -132,6 +132,11 @@ func (c *Config) validateLimits() error {
 // storedLabel is what the receiver's escaping leaves of a label's name.
 var storedLabel = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 
+// EnforceableLabel tells whether --enforce-namespace-label may name a label.
+func EnforceableLabel(name string) bool {
+	return storedLabel.MatchString(name) && name != "__name__"
+}
+
 func (c *Config) validateChoices() error {
 	if err := c.validateMissing(); err != nil {
 		return err
@@ -142,7 +147,7 @@ func (c *Config) validateChoices() error {
 	if _, err := regexp.Compile(c.HTTPCORSOrigin); err != nil {
 		return c.refuse("http-cors-origin", c.HTTPCORSOrigin, "want a regular expression ("+err.Error()+")")
 	}
-	if c.NamespaceLabel != "" && (!storedLabel.MatchString(c.NamespaceLabel) || c.NamespaceLabel == "__name__") {
+	if c.NamespaceLabel != "" && !EnforceableLabel(c.NamespaceLabel) {
 		return c.refuse("enforce-namespace-label", c.NamespaceLabel, "want a label as stored, of letters, digits and _")
 	}
 	if c.AdmissionService == "" || strings.ContainsAny(c.AdmissionService, ".:/ ") {
