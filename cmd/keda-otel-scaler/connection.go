@@ -22,17 +22,29 @@ type connection struct {
 	insecure                             bool
 }
 
-// bind adds the flags. The environment may say where the server is.
+// byVariable says which flags have one. What is asked is for the command line,
+// and so is --insecure-skip-verify, which nobody should leave behind in a shell.
+var byVariable = "Where the server is, and the files to reach it with, may also be given by\n" +
+	"variables: " + config.Variable("server") + " for --server, " + config.Variable("ca-file") + "\n" +
+	"for --ca-file, and so on; a flag counts more."
+
+// bind adds the flags.
 func (c *connection) bind(f *pflag.FlagSet, lookupEnv func(string) (string, bool), server string) {
-	c.server = "http://localhost:9090"
-	if address, ok := lookupEnv(config.Variable("server")); ok {
-		c.server = address
+	for _, flag := range []struct {
+		to                   *string
+		name, standard, help string
+	}{
+		{&c.server, "server", "http://localhost:9090", server},
+		{&c.caFile, "ca-file", "", "PEM `file` with the authorities of the server's certificate (the system's)"},
+		{&c.certFile, "cert-file", "", "PEM `file` with a certificate to show to the server"},
+		{&c.keyFile, "key-file", "", "PEM `file` with its key"},
+		{&c.tokenFile, "token-file", "", "`file` whose first line is a bearer token to show to the server"},
+	} {
+		if value, ok := lookupEnv(config.Variable(flag.name)); ok {
+			flag.standard = value
+		}
+		f.StringVar(flag.to, flag.name, flag.standard, flag.help)
 	}
-	f.StringVar(&c.server, "server", c.server, server)
-	f.StringVar(&c.caFile, "ca-file", "", "PEM `file` with the authorities of the server's certificate (the system's)")
-	f.StringVar(&c.certFile, "cert-file", "", "PEM `file` with a certificate to show to the server")
-	f.StringVar(&c.keyFile, "key-file", "", "PEM `file` with its key")
-	f.StringVar(&c.tokenFile, "token-file", "", "`file` whose first line is a bearer token to show to the server")
 	f.BoolVar(&c.insecure, "insecure-skip-verify", false, "take any certificate of the server")
 }
 
@@ -96,7 +108,7 @@ func (c *connection) tls() (*tls.Config, error) {
 // refuseTLS keeps somebody who wants TLS from going without.
 func (c *connection) refuseTLS() error {
 	if c.caFile+c.certFile+c.keyFile != "" || c.insecure {
-		return fmt.Errorf("--server=%s: want an https URL with the flags for TLS, for example --server=https://localhost:9090", c.server)
+		return fmt.Errorf("--server=%s: want an https URL with the flags or variables for TLS, for example --server=https://localhost:9090", c.server)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/access"
@@ -64,7 +65,7 @@ func TestAServerWithGates(t *testing.T) {
 			{"no authority", []string{"--ca-file=/nowhere"}, "--ca-file: open /nowhere: no such file or directory"},
 			{"an authority that is none", []string{"--ca-file=" + v.Path("token")}, "has no certificate in PEM"},
 			{"a choice", []string{authority, "--insecure-skip-verify"}, "has no effect with --insecure-skip-verify; leave out one of them"},
-			{"TLS without TLS", []string{authority, "--server=http://localhost:1"}, "--server=http://localhost:1: want an https URL with the flags for TLS, for example --server=https://localhost:9090"},
+			{"TLS without TLS", []string{authority, "--server=http://localhost:1"}, "--server=http://localhost:1: want an https URL with the flags or variables for TLS, for example --server=https://localhost:9090"},
 		} {
 			t.Run(command+" "+tc.name, func(t *testing.T) {
 				args := []string{command, "--server=" + server.URL}
@@ -83,6 +84,21 @@ func TestAServerWithGates(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestServerByVariables has all that reaches a server in variables, and a flag
+// that counts more.
+func TestServerByVariables(t *testing.T) {
+	variables := map[string]string{
+		"KEDA_OTEL_SCALER_SERVER": "https://a", "KEDA_OTEL_SCALER_CA_FILE": "b", "KEDA_OTEL_SCALER_CERT_FILE": "c",
+		"KEDA_OTEL_SCALER_KEY_FILE": "d", "KEDA_OTEL_SCALER_TOKEN_FILE": "e", "KEDA_OTEL_SCALER_INSECURE_SKIP_VERIFY": "true",
+	}
+	var c connection
+	f := pflag.NewFlagSet("", pflag.ContinueOnError)
+	c.bind(f, func(name string) (string, bool) { v, ok := variables[name]; return v, ok }, "")
+	require.Equal(t, connection{server: "https://a", caFile: "b", certFile: "c", keyFile: "d", tokenFile: "e"}, c)
+	require.NoError(t, f.Parse([]string{"--ca-file=f", "--insecure-skip-verify"}))
+	require.Equal(t, connection{server: "https://a", caFile: "f", certFile: "c", keyFile: "d", tokenFile: "e", insecure: true}, c)
 }
 
 // TestATokenGoesNowhereElse: not to where the server says there is more.

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
 	inspectv1 "github.com/keda-otel-scaler/keda-otel-scaler/proto/inspect/v1"
 )
 
@@ -39,7 +38,7 @@ func newExplain(lookupEnv func(string) (string, bool)) *cobra.Command {
 		Short: "Tell why a ScaledObject was, or was not, scaled",
 		Long: "Tell why a ScaledObject was, or was not, scaled: what KEDA is told and what that\n" +
 			"is made of. Without a name, list the ScaledObjects that KEDA has asked about.\n\n" +
-			"The server may also be given by " + config.Variable("server") + ".\n\n" +
+			byVariable + "\n\n" +
 			"Exit codes: 0 told; 1 KEDA has not asked about it, or the server was not reached.",
 		Example: "  keda-otel-scaler explain\n" +
 			"  keda-otel-scaler explain default/huggingface-fbopt-predictor\n" +

@@ -15,8 +15,6 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/spf13/cobra"
-
-	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
 )
 
 const (
@@ -42,7 +40,7 @@ func newQuery(lookupEnv func(string) (string, bool)) *cobra.Command {
 		Use:   "query '<promql>'",
 		Short: "Ask a running server in PromQL",
 		Long: "Ask a running server in PromQL, now or over a range of time.\n\n" +
-			"The server may also be given by " + config.Variable("server") + ".\n\n" +
+			byVariable + "\n\n" +
 			"Exit codes: 0 answered, even with nothing; 1 refused or not reached.",
 		Example: "  keda-otel-scaler query 'sum(vllm:num_requests_running)'\n" +
 			"  keda-otel-scaler query --range 5m 'rate(http_requests_total[1m])'\n" +
