@@ -216,3 +216,21 @@ func anchor(title string) string {
 	title = regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(title, "")
 	return strings.ReplaceAll(title, " ", "-")
 }
+
+// TestReadmesCheckIsTrue runs what README shows of check.
+func TestReadmesCheckIsTrue(t *testing.T) {
+	const command = "$ keda-otel-scaler check -f scaledobject.yaml\n"
+	shown := blocks(t, "../../README.md", "console")
+	i := slices.IndexFunc(shown, func(block string) bool { return strings.HasPrefix(block, command) })
+	require.GreaterOrEqual(t, i, 0)
+	want, _, _ := strings.Cut(strings.TrimPrefix(shown[i], command), "$ ")
+
+	text, err := os.ReadFile("testdata/check/scaledobject.yaml")
+	require.NoError(t, err)
+	mended := strings.NewReplacer("[1m)", "[1m])", "targetValue: 400", `targetValue: "400"`).Replace(string(text))
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("scaledobject.yaml", []byte(mended), 0o600))
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, exitFaults, run(t.Context(), []string{"check", "-f", "scaledobject.yaml"}, &stdout, &stderr))
+	require.Equal(t, want, stdout.String())
+}
