@@ -127,7 +127,7 @@ func words(line string) (all []string) {
 }
 
 // theirs are flags of other programs that the pages speak of.
-var theirs = []string{"--enable-metrics", "--max-batch-total-tokens", "--metrics-config"}
+var theirs = []string{"--enable-metrics", "--max-batch-total-tokens", "--metrics-config", "--zap-log-level", "--zap-stacktrace-level", "--zap-"}
 
 // TestFlagsInDocsAreThere looks for each flag that a sentence names.
 func TestFlagsInDocsAreThere(t *testing.T) {
@@ -135,10 +135,15 @@ func TestFlagsInDocsAreThere(t *testing.T) {
 	root := newRoot(os.LookupEnv)
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.InitDefaultHelpFlag()
-		cmd.Flags().VisitAll(func(f *pflag.Flag) { known["--"+f.Name] = true })
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			known["--"+f.Name] = true
+			if group, _, ok := strings.Cut(f.Name, "tls-"); ok {
+				known["--"+group+"tls-"] = true // as in --http-tls-...
+			}
+		})
 	}
-	for _, page := range []string{"RECIPES.md", "TROUBLESHOOTING.md", "TUNING.md"} {
-		text, err := os.ReadFile(filepath.Join("../../docs", page))
+	for _, page := range pages(t) {
+		text, err := os.ReadFile(page)
 		require.NoError(t, err)
 		for _, m := range regexp.MustCompile("`(--[a-z-]+)").FindAllStringSubmatch(string(text), -1) {
 			require.True(t, known[m[1]] || slices.Contains(theirs, m[1]), "%s: there is no flag %s", page, m[1])
@@ -178,6 +183,17 @@ func TestRunbooksAreThere(t *testing.T) {
 		body := sections[link[1]]
 		for _, part := range []string{"**You see**", "**Why**", "**Run**", "**Change**"} {
 			require.Contains(t, body, part, link[1])
+		}
+	}
+}
+
+// TestReadmeLinksEveryPage, or a newcomer never learns of it.
+func TestReadmeLinksEveryPage(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	for _, page := range pages(t) {
+		if name := filepath.Base(page); name != "README.md" {
+			require.Contains(t, string(readme), "\n- [docs/"+name+"](docs/"+name+"): ")
 		}
 	}
 }
