@@ -63,7 +63,7 @@ func newFleet(t *testing.T, s *soak, namespace string, exact bool, rng *rand.Ran
 }
 
 func externalScaler(s *soak, t *testing.T) externalscaler.ExternalScalerClient {
-	return externalscaler.NewExternalScalerClient(s.dial(t, s.addresses.keda, ""))
+	return externalscaler.NewExternalScalerClient(s.dial(t, s.keda, ""))
 }
 
 // valueOf asks for the one metric of a trigger.
