@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -185,6 +186,34 @@ func TestRunbooksAreThere(t *testing.T) {
 			require.Contains(t, body, part, link[1])
 		}
 	}
+}
+
+// TestTestsInDocsAreThere: what a page says is shown by a test has that test.
+func TestTestsInDocsAreThere(t *testing.T) {
+	there := make(map[string]bool)
+	require.NoError(t, filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && entry.Name() == ".cache" {
+			return filepath.SkipDir
+		}
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path) //nolint:gosec // of this repository
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w*)\(`).FindAllStringSubmatch(string(source), -1) {
+			there[m[1]] = true
+		}
+		return err
+	}))
+	found := 0
+	for _, page := range append(pages(t), "../../CONTRIBUTING.md", "../../test/e2e/README.md") {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w*)").FindAllStringSubmatch(string(text), -1) {
+			require.True(t, there[m[1]], "%s: there is no %s", page, m[1])
+			found++
+		}
+	}
+	require.NotZero(t, found)
 }
 
 // TestReadmeLinksEveryPage, or a newcomer never learns of it.
