@@ -148,11 +148,15 @@ func (f *fleet) push(ended *livePod) error {
 	return err
 }
 
+// queries and names are how many a fleet is asked about by: more than are kept
+// compiled, and so few that the triggers remembered are soon as many as they get.
+const queries, names = 50, 20
+
 // compare asks as one of many ScaledObjects, and says what can't be true.
 func (f *fleet) compare() {
 	least, most := f.bounds()
 	f.tellActivity()
-	query := fmt.Sprintf(`sum(%s{namespace=%q, pod!="%d"})`, running, f.namespace, f.rng.IntN(500))
+	query := fmt.Sprintf(`sum(%s{namespace=%q, pod!="%d"})`, running, f.namespace, f.rng.IntN(queries))
 	value, err := valueOf(f.s.ctx, f.keda, f.s.ref(f.namespace, query, "4"))
 	switch {
 	case f.s.ctx.Err() != nil:
@@ -205,7 +209,7 @@ func (f *fleet) watch() {
 	for n := 0; f.s.ctx.Err() == nil; n++ {
 		ctx, cancel := context.WithTimeout(f.s.ctx, time.Duration(2+n%5)*time.Second)
 		ref := f.s.ref(f.namespace, fmt.Sprintf("sum(%s{namespace=%q})", running, f.namespace), "4")
-		ref.Name = fmt.Sprintf("changed-%d", n)
+		ref.Name = fmt.Sprintf("changed-%d", n%names)
 		stream, err := f.keda.StreamIsActive(ctx, ref)
 		for err == nil {
 			var message *externalscaler.IsActiveResponse
