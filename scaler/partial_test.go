@@ -147,6 +147,21 @@ func TestAHeldActivityOutlastsOnlyTheLoss(t *testing.T) {
 	r.require(kserve, 0, false)
 }
 
+// TestAStreamHearsOfALossThatMakesActive although the value stays inactive: polls
+// are told the same.
+func TestAStreamHearsOfALossThatMakesActive(t *testing.T) {
+	r := newRig(t, Options{})
+	md := with(kserve, "activationTargetValue", "5")
+	r.pods(0, 4, 4)
+	s := r.stream(md)
+	require.True(t, s.next())
+	r.goOn(5*time.Second, 0, 0) // the last pod has said 4 for the last time
+	require.False(t, s.next())
+	r.goOn(15*time.Second, 0, 0)
+	require.True(t, s.next())
+	r.require(md, 8, true)
+}
+
 // TestAtLeastForThoseWithoutATrigger is the same for KEDA's prometheus trigger.
 func TestAtLeastForThoseWithoutATrigger(t *testing.T) {
 	const text = "sum(vllm:num_requests_running)"

@@ -206,6 +206,16 @@ func TestPresenceTellsEndedFromGone(t *testing.T) {
 	require.Equal(t, []int64{ms(10), ms(15)}, moments)
 }
 
+func TestLossesMerge(t *testing.T) {
+	for _, losses := range [][]Loss{{{1, 5, 5}, {2, 3, 9}, {}}, {{2, 3, 9}, {}, {1, 5, 5}}} {
+		var all Loss
+		for _, l := range losses {
+			all.Merge(l)
+		}
+		require.Equal(t, Loss{3, 3, 9}, all, "whichever comes first")
+	}
+}
+
 func TestMetricsCountEveryOutcomeUnderAName(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	s, c := newStore(t, Options{MaxSeries: 1, MaxSamplesPerSeries: 2, Registerer: reg})

@@ -14,5 +14,5 @@ type rarely struct {
 
 func (r *rarely) allows() bool {
 	now, last := r.now().UnixNano(), r.last.Load()
-	return (last == 0 || now-last >= int64(r.every)) && r.last.CompareAndSwap(last, now)
+	return now-last >= int64(r.every) && r.last.CompareAndSwap(last, now)
 }

@@ -136,6 +136,8 @@ func (s *soak) hammer(t *testing.T) {
 	transport := &http.Transport{TLSClientConfig: s.client, ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
+	pace := time.NewTicker(20 * time.Millisecond)
+	defer pace.Stop()
 	for n := 0; s.ctx.Err() == nil; n++ {
 		path := paths[n%len(paths)]
 		if strings.Contains(path, "%") {
@@ -161,7 +163,10 @@ func (s *soak) hammer(t *testing.T) {
 		if response.StatusCode != http.StatusOK {
 			t.Errorf("%s: %s", path, response.Status)
 		}
-		time.Sleep(20 * time.Millisecond) // a load of its own choice, not a wait
+		select { // a load of its own choice
+		case <-s.ctx.Done():
+		case <-pace.C:
+		}
 	}
 }
 

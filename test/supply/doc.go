@@ -1,4 +1,4 @@
-// Supply tells what the binary is made of: it writes the bill of materials, and
+// Command supply tells what the binary is made of: it writes the bill of materials, and
 // its tests see that every licence in it is one we may ship, and that two builds
 // of one source are one file.
 //
