@@ -162,6 +162,21 @@ func TestAStreamHearsOfALossThatMakesActive(t *testing.T) {
 	r.require(md, 8, true)
 }
 
+// TestWhatWasBeforeOutlastsItsSamples: those that go on push so often that theirs
+// of that time are given up, and then there is another loss.
+func TestWhatWasBeforeOutlastsItsSamples(t *testing.T) {
+	r := newRig(t, Options{})
+	r.pods(2, 2, 2, 2)
+	r.goOn(20*time.Second, 2, 2, 2)
+	r.require(kserve, 8, true)
+	for range 1100 { // a series keeps 1024
+		r.wait(60 * time.Millisecond)
+		r.pushAll(1, 1, 1)
+	}
+	r.goOn(15*time.Second, 1, 1)
+	r.require(kserve, 8, true)
+}
+
 // TestAtLeastForThoseWithoutATrigger is the same for KEDA's prometheus trigger.
 func TestAtLeastForThoseWithoutATrigger(t *testing.T) {
 	const text = "sum(vllm:num_requests_running)"
