@@ -75,7 +75,7 @@ func serve(t testing.TB, c config) *harness {
 	var err error
 	h.receiver, err = New(Options{
 		Store: h.store, ResourceAttributes: c.attributes, Logger: c.logger, Registerer: h.reg,
-		MaxHeldBytes: c.bounds.MaxHeldBytes, Concurrency: c.bounds.Concurrency, Tight: c.bounds.Tight,
+		MaxHeldBytes: c.bounds.MaxHeldBytes, Tight: c.bounds.Tight, Late: c.bounds.Late,
 	})
 	require.NoError(t, err)
 	h.receiver.now = h.clock.now

@@ -1,6 +1,7 @@
 package otlpreceiver
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
@@ -21,6 +23,9 @@ const MetricsPath = "/v1/metrics"
 // firstBuffer bounds what a request is given before any of it has come: what it
 // says about its length is only a claim.
 const firstBuffer = 64 << 10
+
+// usuallyPacked is how many bytes gzip or zstd make one of.
+const usuallyPacked = 8
 
 // Handler returns the OTLP/HTTP service for metrics, to be mounted at one path
 // or several. It takes requests of at most so many bytes, compressed or not.
@@ -120,28 +125,33 @@ func (h *httpHandler) read(w http.ResponseWriter, req *http.Request, of *share) 
 	if req.ContentLength > int64(h.maxBytes) {
 		return nil, h.tooLarge()
 	}
-	// Compressed bytes may stand for none at all, so they are bounded as well.
-	var body io.Reader = http.MaxBytesReader(w, req.Body, int64(h.maxBytes))
-	switch name := strings.ToLower(req.Header.Get("Content-Encoding")); name {
-	case "", "identity":
-	case "gzip", "zstd":
-		plain, err := unpackers[name].Decompress(body)
-		if err != nil {
-			return nil, h.unreadable(err)
-		}
-		if c, ok := plain.(io.Closer); ok {
-			defer func() { _ = c.Close() }() // only gives the decoder back
-		}
-		body = plain
+	name := strings.ToLower(req.Header.Get("Content-Encoding"))
+	switch name {
+	case "", "identity", "gzip", "zstd":
 	default:
 		w.Header().Set("Accept-Encoding", "gzip, zstd")
 		return nil, refuse(http.StatusUnsupportedMediaType, "the content encoding is %q; send gzip, zstd or none", clip(name))
 	}
-	b, err := readAll(body, int(req.ContentLength), h.maxBytes, of)
+	b, err := readAll(http.MaxBytesReader(w, req.Body, int64(h.maxBytes)), int(req.ContentLength), h.maxBytes, of.grow)
+	if err == nil && (name == "gzip" || name == "zstd") {
+		packed := b
+		b, err = h.unpack(name, *packed, of)
+		requestBuffers.Put(packed)
+	}
 	if err != nil {
 		return nil, h.unreadable(err)
 	}
 	return b, nil
+}
+
+// unpack unpacks a body that has come.
+func (h *httpHandler) unpack(name string, packed []byte, of *share) (*[]byte, error) {
+	plain, err := encoding.GetCompressor(name).Decompress(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = plain.(io.Closer).Close() }() // only gives back what it has
+	return readAll(plain, usuallyPacked*len(packed), h.maxBytes, func(to int) bool { return of.grow(len(packed) + to) })
 }
 
 var (
@@ -150,11 +160,11 @@ var (
 )
 
 // readAll reads until the end, which must come within limit bytes. There has to
-// be room in the share for each piece before it is read.
-func readAll(r io.Reader, expected, limit int, of *share) (*[]byte, error) {
+// be room for so many before each piece is read.
+func readAll(r io.Reader, expected, limit int, room func(bytes int) bool) (*[]byte, error) {
 	// One byte more than fits shows that there is one.
-	size := min(max(expected, 0), firstBuffer, limit) + 1
-	if !of.grow(size) {
+	size := min(max(expected, leastBuffer-1), firstBuffer-1, limit) + 1
+	if !room(size) {
 		return nil, errBusy
 	}
 	buf := requestBuffers.Get(size)
@@ -164,7 +174,7 @@ func readAll(r io.Reader, expected, limit int, of *share) (*[]byte, error) {
 				requestBuffers.Put(buf)
 				return nil, errTooLarge
 			}
-			if !of.grow(min(2*n, limit+1)) {
+			if !room(min(2*n, limit+1)) {
 				requestBuffers.Put(buf)
 				return nil, errBusy
 			}

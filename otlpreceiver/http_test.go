@@ -258,14 +258,14 @@ func TestRequestsOfEveryLengthComeWhole(t *testing.T) {
 				for i := range sent {
 					sent[i] = byte(i * 31 >> 3)
 				}
-				got, err := readAll(bytes.NewReader(sent), expected, httpLimit, ample())
+				got, err := readAll(bytes.NewReader(sent), expected, httpLimit, ample().grow)
 				require.NoError(t, err)
 				require.True(t, bytes.Equal(sent, *got))
 				requestBuffers.Put(got)
 			})
 		}
 	}
-	_, err := readAll(bytes.NewReader(make([]byte, httpLimit+1)), -1, httpLimit, ample())
+	_, err := readAll(bytes.NewReader(make([]byte, httpLimit+1)), -1, httpLimit, ample().grow)
 	require.ErrorIs(t, err, errTooLarge)
 }
 
@@ -292,7 +292,7 @@ func TestAClaimedLengthTakesNoMemory(t *testing.T) {
 			default:
 			}
 			return r.Read(p)
-		}), httpLimit, httpLimit, ample())
+		}), httpLimit, httpLimit, ample().grow)
 	}()
 	require.LessOrEqual(t, <-read, firstBuffer+1)
 	require.NoError(t, w.Close())

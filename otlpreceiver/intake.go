@@ -25,13 +25,10 @@ const (
 	retryAfter = "1"
 )
 
-// intake bounds what requests take before they are stored: the bytes that are
-// held for them, and how many are decoded at a time. Without the second, a
-// thousand decoders would each have their turn before one call of KEDA's.
+// intake bounds the bytes that are held for requests before they are stored.
 type intake struct {
-	most  int64         // bytes
-	turns chan struct{} // one for each that may decode
-	tight func() bool   // memory is short
+	most  int64       // bytes
+	tight func() bool // memory is short
 
 	held atomic.Int64 // bytes
 }
@@ -127,23 +124,6 @@ func (s *share) free() {
 	s.of.held.Add(-s.n)
 	s.n = 0
 }
-
-// turn waits for a turn to decode, which done gives back.
-func (in *intake) turn(ctx context.Context) error {
-	select {
-	case in.turns <- struct{}{}:
-		return nil
-	default:
-	}
-	select {
-	case in.turns <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return status.FromContextError(ctx.Err()).Err()
-	}
-}
-
-func (in *intake) done() { <-in.turns }
 
 // MaxHeldBytes returns the most bytes that are held for them.
 func (r *Receiver) MaxHeldBytes() int { return int(r.intake.most) }

@@ -2,6 +2,7 @@ package otlpreceiver
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"io"
 	"net/http"
@@ -123,10 +124,25 @@ func TestALargeRequestNeedsRoom(t *testing.T) {
 	h.holds(0)
 }
 
+// takeTurns takes all there are, as those who decode do.
+func takeTurns(t *testing.T) (end func()) {
+	t.Helper()
+	for range cap(turns) {
+		require.NoError(t, takeTurn(t.Context()))
+	}
+	end = sync.OnceFunc(func() {
+		for range cap(turns) {
+			endTurn()
+		}
+	})
+	t.Cleanup(end) // other tests decode, too
+	return end
+}
+
 func TestDecodingTakesTurns(t *testing.T) {
-	h := serve(t, config{bounds: Options{Concurrency: 1}})
+	h := serve(t, config{})
 	h.sendOK(gaugeOf("a", double(0, 1)))
-	require.NoError(t, h.receiver.intake.turn(t.Context())) // somebody decodes
+	endTurns := takeTurns(t)
 
 	impatient, cancel := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
@@ -149,9 +165,40 @@ func TestDecodingTakesTurns(t *testing.T) {
 	default:
 	}
 	require.Equal(t, []string{"a{} 1@0"}, h.held(""))
-	h.receiver.intake.done()
+	endTurns()
 	require.NoError(t, <-done)
 	require.Equal(t, []string{"a{} 1@0", "c{} 1@0"}, h.held(""))
+}
+
+// begun is a context that tells when somebody begins to wait for its end.
+type begun struct {
+	context.Context
+	told func()
+}
+
+func (b begun) Done() <-chan struct{} {
+	b.told()
+	return b.Context.Done()
+}
+
+// TestALongWaitForATurnIsTold, and no other.
+func TestALongWaitForATurnIsTold(t *testing.T) {
+	for wait, want := range map[time.Duration]int{0: 0, lateTurn - 1: 0, lateTurn: 1} {
+		late := 0
+		h := serve(t, config{bounds: Options{Late: func() { late++ }}})
+		endTurns := takeTurns(t)
+		done := make(chan error, 1)
+		waits := make(chan struct{})
+		go func() {
+			done <- h.receiver.takeTurn(begun{t.Context(), sync.OnceFunc(func() { close(waits) })})
+		}()
+		<-waits
+		h.clock.advance(wait)
+		endTurns()
+		require.NoError(t, <-done)
+		endTurn()
+		require.Equal(t, want, late, wait)
+	}
 }
 
 // TestUnpackingTakesTurns, and each turn ends, however the message does: read out,
@@ -162,7 +209,7 @@ func TestUnpackingTakesTurns(t *testing.T) {
 	small := &colpb.ExportMetricsServiceRequest{ResourceMetrics: []*mpb.ResourceMetrics{resource(nil, gaugeOf("a", double(0, 1)))}}
 	large := &colpb.ExportMetricsServiceRequest{ResourceMetrics: []*mpb.ResourceMetrics{resource(nil, gaugeOf(strings.Repeat("x", 1<<16), double(0, 1)))}}
 	for _, name := range []string{"gzip", "zstd"} {
-		for range 2 * cap(unpacking) {
+		for range 2 * cap(turns) {
 			_, err := h.client.Export(ctx(t), small, grpc.UseCompressor(name))
 			require.NoError(t, err)
 			_, err = h.client.Export(ctx(t), large, grpc.UseCompressor(name))
@@ -175,17 +222,9 @@ func TestUnpackingTakesTurns(t *testing.T) {
 			}
 		}
 	}
-	require.Eventually(t, func() bool { return len(unpacking) == 0 }, soon, time.Millisecond)
+	require.Eventually(t, func() bool { return len(turns) == 0 }, soon, time.Millisecond)
 
-	for range cap(unpacking) {
-		unpacking <- struct{}{}
-	}
-	release := sync.OnceFunc(func() {
-		for range cap(unpacking) {
-			<-unpacking
-		}
-	})
-	defer release() // other tests unpack, too
+	endTurns := takeTurns(t)
 	done := make(chan error, 1)
 	go func() {
 		_, err := h.client.Export(ctx(t), small, grpc.UseCompressor("gzip"))
@@ -193,6 +232,31 @@ func TestUnpackingTakesTurns(t *testing.T) {
 	}()
 	h.holds(1)
 	require.Empty(t, done, "it waits")
-	release()
+	endTurns()
 	require.NoError(t, <-done)
+}
+
+// TestPackedBodiesTakeTurns, once they have come: who sends slowly keeps nobody's.
+func TestPackedBodiesTakeTurns(t *testing.T) {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, err := z.Write(encoded(t, gaugeOf("a", double(0, 1))))
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	h := serveHTTP(t, config{})
+	body, sender := io.Pipe()
+	done := make(chan int, 1)
+	go func() { done <- h.post(body, "Content-Type", protobufType, "Content-Encoding", "gzip").code }()
+	_, err = sender.Write(packed.Next(packed.Len() / 2))
+	require.NoError(t, err)
+	h.holds(1)
+	endTurns := takeTurns(t) // there are all of them
+	_, err = sender.Write(packed.Bytes())
+	require.NoError(t, err)
+	require.NoError(t, sender.Close())
+	require.Empty(t, h.held(""))
+	require.Empty(t, done, "it waits")
+	endTurns()
+	require.Equal(t, http.StatusOK, <-done)
+	require.Equal(t, []string{"a{} 1@0"}, h.held(""))
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,8 +35,8 @@ type Options struct {
 	ResourceAttributes []string
 
 	MaxHeldBytes int         // of the requests that are not stored yet (256 MiB)
-	Concurrency  int         // requests decoded at a time (GOMAXPROCS)
 	Tight        func() bool // whether memory is too short for more requests (never)
+	Late         func()      // called when a request has waited for the CPU (nobody)
 
 	Logger     *slog.Logger          // nil for none
 	Registerer prometheus.Registerer // where the receiver's own metrics go (nowhere)
@@ -47,11 +46,11 @@ func (o *Options) setDefaults() {
 	if o.MaxHeldBytes <= 0 {
 		o.MaxHeldBytes = 256 << 20
 	}
-	if o.Concurrency <= 0 {
-		o.Concurrency = runtime.GOMAXPROCS(0)
-	}
 	if o.Tight == nil {
 		o.Tight = func() bool { return false }
+	}
+	if o.Late == nil {
+		o.Late = func() {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -65,9 +64,10 @@ type Receiver struct {
 	promotion promotion
 	log       *slog.Logger
 	metrics   *metrics
-	now       func() time.Time // of the log's rate limit, not of samples
+	now       func() time.Time // of waits and the log's rate limit, not of samples
 
 	intake    intake
+	late      func()
 	hasher    hasher
 	cache     *cache
 	batches   sync.Pool // of *batch
@@ -93,7 +93,8 @@ func New(o Options) (*Receiver, error) {
 	o.setDefaults()
 	r := &Receiver{
 		store: o.Store, promotion: p, log: o.Logger, metrics: m, now: time.Now,
-		intake: intake{most: int64(o.MaxHeldBytes), turns: make(chan struct{}, o.Concurrency), tight: o.Tight},
+		intake: intake{most: int64(o.MaxHeldBytes), tight: o.Tight},
+		late:   o.Late,
 		hasher: newHasher(),
 		// Twice, for senders of which some write the same attributes in another order.
 		cache: newCache(2 * o.Store.MaxSeries()),
@@ -189,10 +190,10 @@ func (r *Receiver) export(ctx context.Context, req *request) (*response, error) 
 // ingest stores one request: on the hot path if that understands all of it.
 // Nothing keeps b.
 func (r *Receiver) ingest(ctx context.Context, b []byte, f *format, via transport) (*response, error) {
-	if err := r.intake.turn(ctx); err != nil {
+	if err := r.takeTurn(ctx); err != nil {
 		return nil, err
 	}
-	defer r.intake.done()
+	defer endTurn()
 	if err := ctx.Err(); err != nil { // its sender has gone, and sends it again
 		return nil, status.FromContextError(err).Err()
 	}

@@ -1,7 +1,6 @@
 package otlpreceiver
 
 import (
-	"errors"
 	"io"
 	"sync"
 
@@ -60,7 +59,7 @@ func (c *zstdCompressor) Decompress(r io.Reader) (io.Reader, error) {
 	if err := d.Reset(r); err != nil {
 		return nil, err
 	}
-	return &zstdReader{dec: d, pool: &c.decoders}, nil
+	return zstdReader{d, &c.decoders}, nil
 }
 
 type zstdWriter struct {
@@ -77,34 +76,18 @@ func (w *zstdWriter) Close() error {
 	return err
 }
 
-// errClosed keeps a reader from touching a decoder that somebody else may have
-// by now.
-var errClosed = errors.New("zstd reader is closed")
-
 type zstdReader struct {
-	dec  *zstd.Decoder
+	*zstd.Decoder
+
 	pool *sync.Pool
 }
 
-func (r *zstdReader) Read(p []byte) (int, error) {
-	if r.dec == nil {
-		return 0, errClosed
-	}
-	return r.dec.Read(p)
-}
-
-// Close puts the decoder back. gRPC calls it on every path, the refusal of a
-// message that grows too large included.
-func (r *zstdReader) Close() error {
-	if r.dec == nil {
+// Close puts the decoder back, without the message.
+func (r zstdReader) Close() error {
+	if err := r.Reset(nil); err != nil {
+		r.Decoder.Close()
 		return nil
 	}
-	d := r.dec
-	r.dec = nil
-	if err := d.Reset(nil); err != nil {
-		d.Close()
-		return nil
-	}
-	r.pool.Put(d)
+	r.pool.Put(r.Decoder)
 	return nil
 }

@@ -2,6 +2,7 @@ package otlpreceiver
 
 import (
 	"bytes"
+	stdgzip "compress/gzip"
 	"io"
 	"runtime"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	mpb "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/status"
 )
@@ -130,14 +132,18 @@ func TestDecoderWorksAfterACorruptFrame(t *testing.T) {
 }
 
 // A decoder that is in the pool may be somebody else's already.
-func TestClosedZstdReaderLeavesItsDecoderAlone(t *testing.T) {
-	c := &zstdCompressor{}
-	r, err := c.Decompress(bytes.NewReader(nil))
-	require.NoError(t, err)
-	require.NoError(t, r.(io.Closer).Close())
-	require.NoError(t, r.(io.Closer).Close())
-	_, err = r.Read(make([]byte, 1))
-	require.ErrorIs(t, err, errClosed)
+func TestClosedReaderLeavesItsDecoderAlone(t *testing.T) {
+	var packed bytes.Buffer
+	z := stdgzip.NewWriter(&packed)
+	require.NoError(t, z.Close())
+	for name, empty := range map[string][]byte{gzip.Name: packed.Bytes(), "zstd": nil} {
+		r, err := encoding.GetCompressor(name).Decompress(bytes.NewReader(empty))
+		require.NoError(t, err)
+		require.NoError(t, r.(io.Closer).Close())
+		require.NoError(t, r.(io.Closer).Close())
+		_, err = r.Read(make([]byte, 1))
+		require.ErrorIs(t, err, errClosed)
+	}
 }
 
 func allocatedBy(f func()) uint64 {

@@ -55,7 +55,6 @@ type Config struct {
 	MaxStreams          int // KEDA's open streams in all
 	MaxConnections      int // open connections of each listener for OTLP
 	MaxInflightBytes    int // OTLP requests that are not stored yet, in all; 0 follows GOMEMLIMIT
-	IngestConcurrency   int // OTLP requests decoded at a time; 0 follows GOMAXPROCS
 
 	ResourceAttributes []string // resource attributes that become labels; "*" alone is all, empty none
 
@@ -129,7 +128,6 @@ var examples = map[string]string{ //nolint:gosec // where tokens are is no token
 	"max-streams":                  "100000",
 	"max-connections":              "10000",
 	"max-inflight-bytes":           "268435456",
-	"ingest-concurrency":           "2",
 	"resource-attributes":          "k8s.namespace.name,k8s.pod.name",
 	"on-missing":                   MissingHold,
 	"value-if-not-found":           "1",
@@ -199,7 +197,6 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 	f.IntVar(&c.MaxStreams, "max-streams", 100_000, "open streams to KEDA in all")
 	f.IntVar(&c.MaxConnections, "max-connections", 20_000, "open connections of each listener for OTLP; further ones are closed")
 	f.IntVar(&c.MaxInflightBytes, "max-inflight-bytes", 0, "bytes of OTLP requests that are not stored yet, in all; further requests are told to come again; 0 is an eighth of GOMEMLIMIT, or 256 MiB without one")
-	f.IntVar(&c.IngestConcurrency, "ingest-concurrency", 0, "OTLP requests decoded at a time, so that KEDA's calls find a core; 0 is one for each (GOMAXPROCS)")
 
 	f.StringSliceVar(&c.ResourceAttributes, "resource-attributes", []string{"*"}, "resource attributes that become labels; * is all, empty is none")
 

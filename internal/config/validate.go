@@ -111,7 +111,6 @@ func (c *Config) validateLimits() error {
 		{"max-streams", c.MaxStreams, 1, math.MaxInt32, ""},
 		{"max-connections", c.MaxConnections, 1, math.MaxInt32, ""},
 		{"max-inflight-bytes", c.MaxInflightBytes, 0, math.MaxInt, ""},
-		{"ingest-concurrency", c.IngestConcurrency, 0, 1 << 16, ""},
 		{"query-max-samples", c.QueryMaxSamples, 1, math.MaxInt, ""},
 		{"query-cache-size", c.QueryCacheSize, 1, math.MaxInt, ""},
 		{"query-max-concurrency", c.QueryMaxConcurrency, 0, math.MaxInt32, ""},

@@ -48,6 +48,8 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 	defer listeners.close() // for a failure before the servers have them; closing twice is harmless
 
 	defer paceGC()()
+	spare := newSpareThread()
+	defer spare.stop()
 	registry := selfmetrics.NewRegistry()
 	memory := newMemory()
 	listeners.bound(cfg, newConnections(registry), memory)
@@ -64,8 +66,8 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 		Store:              samples,
 		ResourceAttributes: cfg.ResourceAttributes,
 		MaxHeldBytes:       memory.inflight(cfg.MaxInflightBytes),
-		Concurrency:        cfg.IngestConcurrency,
 		Tight:              memory.tight,
+		Late:               spare.needed,
 		Logger:             logger,
 		Registerer:         registry,
 	})

@@ -17,7 +17,7 @@ import (
 )
 
 // bomb sends a new value of a label with every point, a million a minute.
-func bomb(ctx context.Context, conn *grpc.ClientConn) (sent int, err error) {
+func bomb(ctx context.Context, conn *grpc.ClientConn) (sent int64, err error) {
 	const points = 1000
 	for tick := time.NewTicker(time.Minute * points / 1_000_000); ctx.Err() == nil; <-tick.C {
 		now := uint64(time.Now().UnixNano())
@@ -67,30 +67,19 @@ func TestCardinalityBomb(t *testing.T) {
 	s.pushes(t, r, time.Second)
 	before := s.pushes(t, r, *loadFor/2)
 
-	ctx, stop := context.WithCancel(t.Context())
-	type result struct {
-		sent int
-		err  error
-	}
-	done := make(chan result, 1)
-	go func() {
-		sent, err := bomb(ctx, s.conn(t, s.otlp))
-		done <- result{sent, err}
-	}()
+	wait := startGenerator(t, load{Address: s.otlp, Bomb: true, For: *loadFor + time.Second})
 	during := s.pushes(t, r, *loadFor)
+	sent := wait().Points
 	poll.Until(t, 30*time.Second, func(context.Context) error {
 		if !strings.Contains(s.Log(), "series of bomb, whose label request_id has 1000 values") || !strings.Contains(s.Log(), "limit=series_per_metric") {
 			return fmt.Errorf("the log names nobody")
 		}
 		return nil
 	})
-	stop()
-	bombed := <-done
-	require.NoError(t, bombed.err)
 	t.Logf("%d points of the bomb; pushes of known series took p50 %s, p99 %s before it, p50 %s, p99 %s meanwhile",
-		bombed.sent, quantile(before, 0.5), quantile(before, 0.99), quantile(during, 0.5), quantile(during, 0.99))
+		sent, quantile(before, 0.5), quantile(before, 0.99), quantile(during, 0.5), quantile(during, 0.99))
 	require.LessOrEqual(t, s.metric(t, "keda_otel_scaler_series"), float64(most+200))
-	require.InDelta(t, bombed.sent-most, s.metric(t, `keda_otel_scaler_series_refused_total{limit="metric"}`), 0, "each is counted")
+	require.InDelta(t, sent-most, s.metric(t, `keda_otel_scaler_series_refused_total{limit="metric"}`), 0, "each is counted")
 	answer, err := s.metrics(t.Context(), s.conn(t, s.keda), 0)
 	require.NoError(t, err)
 	require.InDelta(t, 10, answer.GetMetricValues()[0].GetMetricValueFloat(), 0)

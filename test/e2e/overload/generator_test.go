@@ -38,6 +38,7 @@ type load struct {
 	PerSecond   float64 // requests in all; 0 is as many as come through
 	InFlight    int     // of each connection
 	Packed      bool    // gzip
+	Bomb        bool    // a new value of a label with every point, a million a minute, over one connection
 	For         time.Duration
 }
 
@@ -162,6 +163,15 @@ func generate(l load) (outcome, error) {
 	o.Errors = map[string]int64{}
 	ctx, cancel := context.WithTimeout(context.Background(), l.For)
 	defer cancel()
+	if l.Bomb {
+		conn, err := grpc.NewClient(l.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			return o, err
+		}
+		defer conn.Close()
+		o.Points, err = bomb(ctx, conn)
+		return o, err
+	}
 	var working sync.WaitGroup
 	for c := range l.Connections {
 		conn, err := grpc.NewClient(l.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))

@@ -37,6 +37,9 @@ func startGenerator(t *testing.T, l load) (wait func() outcome) {
 	text, err := json.Marshal(l)
 	require.NoError(t, err)
 	cmd := exec.Command(os.Args[0])
+	// A group of its own: what lowers the priority of all of its threads would lower
+	// that of this process too, which asks in KEDA's name.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Env = append(os.Environ(), loadVariable+"="+string(text))
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, os.Stderr
