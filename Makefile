@@ -13,6 +13,10 @@ CHART         := deploy/helm/keda-otel-scaler
 MODULES       := $(patsubst %/go.mod,%,$(wildcard go.mod demo/go.mod proto/generate/go.mod deploy/image/go.mod test/*/go.mod))
 MODULES       := $(patsubst go.mod,.,$(MODULES))
 
+# Without cgo, which only the race detector needs: so what lint, tests and
+# programs have in common, Kubernetes among it, is compiled once.
+export CGO_ENABLED := 0
+
 .DEFAULT_GOAL := build
 .PHONY: demo test lint build generate promql otlp admission kserve supply sbom vulncheck manifests helm-test image image-test e2e soak bench bench-servers fuzz fmt
 
@@ -23,15 +27,15 @@ demo:
 # Nothing may print after the last go test: its lines are the result.
 test:
 	$(GO) vet ./...
-	$(GO) test -race ./...
-	@if [ -f demo/go.mod ]; then cd demo && $(GO) vet ./... && $(GO) test -race ./...; fi
+	CGO_ENABLED=1 $(GO) test -race ./...
+	@if [ -f demo/go.mod ]; then cd demo && $(GO) vet ./... && CGO_ENABLED=1 $(GO) test -race ./...; fi
 
 lint: $(LINT)
 	@set -e; for module in $(MODULES); do echo "lint $$module"; (cd $$module && $(LINT) run ./...); done
 
 # One static file that needs nothing of the system it runs on.
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -ldflags='-s -w' -o $(BINARY) ./cmd/keda-otel-scaler
+	$(GO) build -trimpath -buildvcs=auto -ldflags='-s -w' -o $(BINARY) ./cmd/keda-otel-scaler
 
 # Go out of proto/*.proto, with the plugins of the versions in go.mod.
 generate:
@@ -89,10 +93,8 @@ helm-test:
 	cd test/helm && $(GO) vet ./... && $(GO) test -count=1 ./...
 
 # What is missing is built first, into test/e2e/.cache, so that no test's clock
-# runs meanwhile. Without cgo KEDA's packages are compiled once, for its programs
-# and for the tests. One package at a time: they pick free ports and measure
+# runs meanwhile. One package at a time: they pick free ports and measure
 # reactions. PLAY=3 is one play of the control plane, without the other tests.
-e2e: export CGO_ENABLED=0
 e2e:
 	cd test/e2e && $(GO) run ./build
 ifdef PLAY

@@ -69,3 +69,28 @@ func TestOnlyTheEngineWaits(t *testing.T) {
 	require.ErrorIs(t, err, ErrEvaluation)
 	require.ErrorIs(t, err, errTurn)
 }
+
+// seen is a context that looks at something each time somebody waits for its end.
+type seen struct {
+	context.Context
+	look func()
+}
+
+func (s seen) Done() <-chan struct{} {
+	s.look()
+	return s.Context.Done()
+}
+
+// TestATurnLastsAsLongAsTheEvaluation, of which the engine's own look at the
+// context is a part.
+func TestATurnLastsAsLongAsTheEvaluation(t *testing.T) {
+	f := newFixture(t)
+	f.load(`x 1`)
+	p, err := f.Compile(`sum(x) + 1`, LastOne)
+	require.NoError(t, err)
+	most := 0
+	_, err = p.Eval(seen{t.Context(), func() { most = max(most, len(f.turns.all)) }}, f.now())
+	require.NoError(t, err)
+	require.Equal(t, 1, most)
+	require.Empty(t, f.turns.all)
+}

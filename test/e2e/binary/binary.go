@@ -141,9 +141,11 @@ func build(ctx context.Context, dir, target string, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-mod=readonly", "-o", partial}, args...)...)
 	cmd.Dir = dir
 	cmd.Env = os.Environ()
-	if !slices.Contains(args, "-race") {
-		cmd.Env = append(cmd.Env, "CGO_ENABLED=0")
+	cgo := "CGO_ENABLED=0"
+	if slices.Contains(args, "-race") {
+		cgo = "CGO_ENABLED=1"
 	}
+	cmd.Env = append(cmd.Env, cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s in %s: %w\n%s", args, dir, err, out)
 	}

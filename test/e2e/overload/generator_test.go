@@ -269,6 +269,11 @@ func TestMain(m *testing.M) {
 		if err := json.Unmarshal([]byte(text), &l); err != nil {
 			panic(err)
 		}
+		if l.Bomb {
+			if err := onlyWhenIdle(); err != nil {
+				panic(err)
+			}
+		}
 		o, err := generate(l)
 		if err != nil {
 			panic(err)

@@ -1,0 +1,51 @@
+package query
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/require"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
+)
+
+// TestTheNewestLossesAreLookedAt: a retention of ten minutes may have more moments
+// than an answer has time for.
+func TestTheNewestLossesAreLookedAt(t *testing.T) {
+	const pods = maxMoments + 20
+	f := newFixture(t)
+	f.store = store.New(store.Options{Now: f.now, Retention: 10 * time.Minute})
+	e, err := New(Options{Store: f.store, Retention: 10 * time.Minute})
+	require.NoError(t, err)
+	p, err := e.Compile(`sum(x)`, LastOne)
+	require.NoError(t, err)
+
+	var last []int64 // of each pod, a second apart
+	for first := range pods + 10 {
+		a := f.store.Appender()
+		for pod := max(0, first-10); pod < pods; pod++ { // all of them ten times before the first is gone
+			_, err := a.Append(labels.FromStrings(labels.MetricName, "x", "pod", fmt.Sprint(pod)), f.ms.Load(), 1)
+			require.NoError(t, err)
+		}
+		a.Commit()
+		if first >= 10 {
+			last = append(last, f.ms.Load())
+		}
+		f.wait(time.Second)
+	}
+	f.wait(30 * time.Second)
+	_, err = p.Read(t.Context(), f.now())
+	var empty *EmptyError
+	require.ErrorAs(t, err, &empty)
+	require.Equal(t, pods, empty.Lost.Count)
+	values, err := p.valuesAt(t.Context(), empty.Lost)
+	require.NoError(t, err)
+	require.Equal(t, last[pods-maxMoments:], slices.Sorted(maps.Keys(values)))
+	most, ok := p.Before(t.Context(), empty.Lost)
+	require.True(t, ok)
+	require.InDelta(t, maxMoments+9, most, 0, "as many as there were at the first of these, with those who were silent for less than ten seconds")
+}
