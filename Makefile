@@ -18,7 +18,7 @@ MODULES       := $(patsubst go.mod,.,$(MODULES))
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := build
-.PHONY: demo test lint build generate promql otlp admission kserve supply sbom vulncheck manifests helm-test image image-test e2e soak bench bench-servers fuzz fmt
+.PHONY: demo test lint build generate promql otlp admission kserve supply sbom vulncheck manifests helm-test image image-test e2e soak bench bench-servers fuzz corpus fmt
 
 # Show the product at work: a fleet of model servers, scaled before your eyes.
 demo:
@@ -121,6 +121,14 @@ fuzz:
 			echo "fuzz $$package $$target"; \
 			$(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=20x $$package; \
 		done; \
+	done
+
+# Small inputs that the fuzzers found worth keeping become part of the tests; the
+# names are hashes, so the first are no particular ones.
+corpus:
+	@module=$$($(GO) list -m); cd "$$($(GO) env GOCACHE)/fuzz/$$module"; for target in $$(find . -type d -name 'Fuzz*'); do \
+		kept="$(CURDIR)/$$(dirname $$target)/testdata/fuzz/$$(basename $$target)"; mkdir -p "$$kept"; \
+		find $$target -type f -size -3 | sort | head -64 | xargs -I{} cp -n {} "$$kept/"; \
 	done
 
 fmt: $(LINT)

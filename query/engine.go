@@ -24,6 +24,7 @@ type Options struct {
 	// Concurrency is how many plans the PromQL engine evaluates at a time
 	// (GOMAXPROCS, 2 at least); those of one scope have half of it.
 	Concurrency int
+	Long        func()                // called when the PromQL engine took long for a plan (nobody)
 	Logger      *slog.Logger          // for the PromQL engine (nowhere)
 	Registerer  prometheus.Registerer // where the engine's own metrics go (nowhere)
 }
@@ -36,6 +37,7 @@ type Engine struct {
 	promql  *promql.Engine
 	plans   *lru.Cache[planKey, compiled]
 	turns   *turns
+	long    time.Duration // what took as long is told to Options.Long
 	metrics metrics
 }
 
@@ -69,6 +71,9 @@ func New(o Options) (*Engine, error) {
 	if o.CacheSize <= 0 {
 		o.CacheSize = 10_000
 	}
+	if o.Long == nil {
+		o.Long = func() {}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -86,6 +91,7 @@ func New(o Options) (*Engine, error) {
 		parser:  p,
 		plans:   plans,
 		turns:   newTurns(o.Concurrency),
+		long:    10 * time.Millisecond, // as long as Go lets a goroutine run
 		metrics: newMetrics(o.Registerer),
 		promql: promql.NewEngine(promql.EngineOpts{
 			Logger:                   o.Logger,

@@ -91,6 +91,9 @@ func (p *Plan) read(ctx context.Context, at time.Time) (Result, error) {
 	p.took.Store(int64(took))
 	p.e.metrics.engine.Inc()
 	p.e.metrics.engineTime.Observe(took.Seconds())
+	if took >= p.e.long {
+		p.e.opts.Long()
+	}
 	if v, err = p.answer(ctx, v, ok, err); err != nil {
 		return Result{}, err
 	}

@@ -94,3 +94,24 @@ func TestATurnLastsAsLongAsTheEvaluation(t *testing.T) {
 	require.Equal(t, 1, most)
 	require.Empty(t, f.turns.all)
 }
+
+func TestALongEvaluationIsTold(t *testing.T) {
+	long := 0
+	f := newFixture(t)
+	f.opts.Long = func() { long++ }
+	f.load(`x 1`)
+	eval := func(text string) {
+		p, err := f.Compile(text, LastOne)
+		require.NoError(t, err)
+		_, err = p.Eval(t.Context(), f.now())
+		require.NoError(t, err)
+	}
+	f.long = time.Hour
+	eval(`sum(x) + 1`)
+	require.Zero(t, long)
+	f.long = 0 // as which everything counts
+	eval(`sum(x)`)
+	require.Zero(t, long, "what needs no engine keeps no core")
+	eval(`sum(x) + 2`)
+	require.Equal(t, 1, long)
+}

@@ -12,12 +12,12 @@ import (
 const spareFor = 30 * time.Second
 
 // spareThread is a thread that runs Go code beside those that Go would have, while
-// requests queue to be decoded: there are as many turns for that as cores. Go's
-// scheduler has no priorities, and looks at the network last; with decoders on all
-// of its threads each of the six steps of a call of KEDA's waits until one of
-// them is interrupted. The kernel shares the cores between threads, in
-// milliseconds. Without a queue an idle thread would cost a sidecar's push a tenth
-// of its CPU, since every goroutine that wakes another looks for one.
+// requests queue to be decoded or queries keep a core: there are as many turns for
+// either as cores. Go's scheduler has no priorities, and looks at the network last;
+// with decoders on all of its threads each of the six steps of a call of KEDA's
+// waits until one of them is interrupted. The kernel shares the cores between
+// threads, in milliseconds. Where nothing queues an idle thread would only cost:
+// every goroutine that wakes another looks for one.
 type spareThread struct {
 	mu      sync.Mutex // guards what follows
 	stopped bool

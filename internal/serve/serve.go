@@ -81,6 +81,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 		Timeout:    cfg.QueryTimeout,
 		MaxSamples: cfg.QueryMaxSamples,
 		CacheSize:  cfg.QueryCacheSize,
+		Long:       spare.needed,
 		Logger:     logger,
 		Registerer: registry,
 	})

@@ -153,16 +153,24 @@ func FuzzRead(f *testing.F) {
 	write(f, path, some[:2])
 	whole, err := os.ReadFile(path)
 	require.NoError(f, err)
-	f.Add(whole)
-	f.Add(whole[:40])
+	for _, mended := range []bool{false, true} { // whether every block's checksum is right
+		f.Add(whole, mended)
+		f.Add(whole[:40], mended)
+	}
 	huge := append(bytes.Clone(whole[:headerSize]), 1)
 	huge = binary.LittleEndian.AppendUint32(huge, 1<<31)
-	f.Add(append(huge, 0, 0, 0, 0))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Add(append(huge, 0, 0, 0, 0), false)
+	f.Fuzz(func(t *testing.T, b []byte, mended bool) {
 		if sum := headerSize - 4; len(b) > headerSize { // or it is all there is to find
 			copy(b, magic)
 			binary.LittleEndian.PutUint32(b[len(magic):], version)
 			binary.LittleEndian.PutUint32(b[sum:], crc32.Checksum(b[:sum], castagnoli))
+		}
+		for at := headerSize; mended && at+prefixSize <= len(b); {
+			prefix, rest := b[at:at+prefixSize], b[at+prefixSize:]
+			n := min(uint64(binary.LittleEndian.Uint32(prefix[1:])), uint64(len(rest)))
+			binary.LittleEndian.PutUint32(prefix[5:], checksum(prefix[:5], rest[:n]))
+			at += prefixSize + int(n)
 		}
 		path := filepath.Join(t.TempDir(), "snapshot")
 		require.NoError(t, os.WriteFile(path, b, 0o600))

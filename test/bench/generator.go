@@ -112,9 +112,15 @@ func (w *worker) send(ctx context.Context, count int, stamp func() int64) error 
 
 var errPartial = errors.New("the server did not take every point")
 
+// exportTimeout is what a Collector's exporter gives a request, unless it is told
+// otherwise.
+const exportTimeout = 5 * time.Second
+
 // export sends one request and insists on full success, which is an empty
 // message.
 func export(ctx context.Context, conn *grpc.ClientConn, r *payload.Request) error {
+	ctx, cancel := context.WithTimeout(ctx, exportTimeout)
+	defer cancel()
 	var answer []byte
 	if err := conn.Invoke(ctx, exportMethod, r, &answer, grpc.ForceCodecV2(clientBytes{})); err != nil {
 		return fmt.Errorf("export: %w", err)

@@ -20,7 +20,7 @@ const podsPerDeployment = 5
 
 const ingestMethod = "CPU time, user and system, that the kernel charges to the server's process for a data point. A closed loop of\n" +
 	"four connections sends a fixed number of requests that were encoded beforehand and get fresh times and values in\n" +
-	"place; before each measured phase every series is sent once, so all are known. *sidecar*: one pod a request, 20\n" +
+	"place, with a Collector's deadline of five seconds; before each measured phase every series is sent once, so all are known. *sidecar*: one pod a request, 20\n" +
 	"gauges of 4 attributes under a resource of 5. *gateway*: 50 such pods a request. The servers take turns, round by\n" +
 	"round; ratios are of one round, and the middle one counts. *bytes*: gRPC hands over the request's bytes and nobody\n" +
 	"decodes them. *pdata*: the Collector's own receiver, which decodes and drops. " + steadyMethod

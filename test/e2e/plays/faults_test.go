@@ -5,6 +5,8 @@ package plays
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -56,6 +58,7 @@ func playFaults(t *testing.T, s *stage.Stage) {
 		{"every Collector killed", func(t *testing.T, since time.Time) { f.kill(t, since, wanted) }},
 		{"half of the Collectors killed", func(t *testing.T, since time.Time) { f.kill(t, since, wanted/2) }},
 		{"scaler killed 20 times", f.killScaler},
+		{"scaler with a snapshot killed 20 times", f.killScalerWithSnapshot},
 		{"network down", f.network},
 		{"KEDA restarted", f.restartKEDA},
 		{"API server restarted", f.restartAPIServer},
@@ -110,6 +113,30 @@ func (f faults) killScaler(t *testing.T, since time.Time) {
 		f.s.Product.Wait(t)
 	}
 	f.r.Stands(t, wanted, since, time.Since(since)+started)
+}
+
+// killScalerWithSnapshot loses nothing, 20 times: it has the value before a warm-up
+// would be over.
+func (f faults) killScalerWithSnapshot(t *testing.T, _ time.Time) {
+	path := filepath.Join(t.TempDir(), "snapshot")
+	again := func() {
+		f.s.Product.Kill(t)
+		f.s.Product.Start("--snapshot-path="+path, "--snapshot-interval=1s")
+		f.s.Product.Wait(t)
+	}
+	again()
+	poll.Until(t, started, func(context.Context) error { // its first warm-up writes none
+		_, err := os.Stat(path)
+		return err
+	})
+	since := f.r.Mark("with a snapshot")
+	for range restarts {
+		began := time.Now()
+		again()
+		explained(t, f.s, f.ns, fbopt, fmt.Sprintf(`now +%d \(`, under))
+		require.Less(t, time.Since(began), started-shows, "it waits for a warm-up")
+	}
+	f.r.Stands(t, wanted, since, time.Since(since)+shows)
 }
 
 func (f faults) network(t *testing.T, since time.Time) {
