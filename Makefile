@@ -13,9 +13,9 @@ CHART         := deploy/helm/keda-otel-scaler
 MODULES       := $(patsubst %/go.mod,%,$(wildcard go.mod demo/go.mod proto/generate/go.mod deploy/image/go.mod test/*/go.mod))
 MODULES       := $(patsubst go.mod,.,$(MODULES))
 
-# Without cgo, which only the race detector needs: so what lint, tests and
-# programs have in common, Kubernetes among it, is compiled once.
-export CGO_ENABLED := 0
+# Of the modules beside the main one. What go vet finds, lint finds, too; here it
+# would go through all of Kubernetes once more.
+TEST := $(GO) test -count=1 -vet=off
 
 .DEFAULT_GOAL := build
 .PHONY: demo test lint build generate promql otlp admission kserve supply sbom vulncheck manifests helm-test image image-test e2e soak bench bench-servers fuzz corpus fmt
@@ -27,15 +27,15 @@ demo:
 # Nothing may print after the last go test: its lines are the result.
 test:
 	$(GO) vet ./...
-	CGO_ENABLED=1 $(GO) test -race ./...
-	@if [ -f demo/go.mod ]; then cd demo && $(GO) vet ./... && CGO_ENABLED=1 $(GO) test -race ./...; fi
+	$(GO) test -race ./...
+	@if [ -f demo/go.mod ]; then cd demo && $(GO) vet ./... && $(GO) test -race ./...; fi
 
 lint: $(LINT)
 	@set -e; for module in $(MODULES); do echo "lint $$module"; (cd $$module && $(LINT) run ./...); done
 
 # One static file that needs nothing of the system it runs on.
 build:
-	$(GO) build -trimpath -buildvcs=auto -ldflags='-s -w' -o $(BINARY) ./cmd/keda-otel-scaler
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -ldflags='-s -w' -o $(BINARY) ./cmd/keda-otel-scaler
 
 # Go out of proto/*.proto, with the plugins of the versions in go.mod.
 generate:
@@ -43,24 +43,24 @@ generate:
 
 # Prometheus' own acceptance scripts, and some of ours, on our store.
 promql:
-	cd test/promql && $(GO) vet ./... && $(GO) test -count=1 ./...
+	cd test/promql && $(TEST) ./...
 
 # The same OTLP requests to our receiver and to Prometheus' own.
 otlp:
-	cd test/otlp && $(GO) vet ./... && $(GO) test -count=1 ./...
+	cd test/otlp && $(TEST) ./...
 
 # The ValidatingAdmissionPolicy in the API server's own CEL environment.
 admission:
-	cd test/admission && $(GO) vet ./... && $(GO) test -count=1 ./...
+	cd test/admission && $(TEST) ./...
 
 # What render and check say, and what KServe's own code does. Cold it compiles
 # some 1,500 packages, which takes minutes.
 kserve:
-	cd test/kserve && $(GO) vet ./... && $(GO) test -count=1 ./...
+	cd test/kserve && $(TEST) ./...
 
 # What the binary is made of: licences, the bill of materials, the same bytes twice.
 supply:
-	cd test/supply && $(GO) vet ./... && $(GO) test -count=1 ./...
+	cd test/supply && $(TEST) ./...
 
 sbom: build
 	cd test/supply && $(GO) run . -binary=$(abspath $(BINARY)) -out=$(abspath $(BINARY)).cdx.json
@@ -86,26 +86,28 @@ image:
 
 # The image is the same twice, and runs.
 image-test:
-	cd deploy/image && $(GO) vet ./... && $(GO) test -count=1 ./...
+	cd deploy/image && $(TEST) ./...
 
 # The chart with values of many kinds: what it renders, and whether that is valid.
 helm-test:
-	cd test/helm && $(GO) vet ./... && $(GO) test -count=1 ./...
+	cd test/helm && $(TEST) ./...
 
 # What is missing is built first, into test/e2e/.cache, so that no test's clock
-# runs meanwhile. One package at a time: they pick free ports and measure
+# runs meanwhile. Without cgo KEDA's packages are compiled once, for its programs
+# and for the tests. One package at a time: they pick free ports and measure
 # reactions. PLAY=3 is one play of the control plane, without the other tests.
+e2e: export CGO_ENABLED=0
 e2e:
 	cd test/e2e && $(GO) run ./build
 ifdef PLAY
-	cd test/e2e && $(GO) test -count=1 -v -timeout=40m -run='^TestPlay$$/^$(PLAY)_' ./plays
+	cd test/e2e && $(TEST) -v -timeout=40m -run='^TestPlay$$/^$(PLAY)_' ./plays
 else
-	cd test/e2e && $(GO) test -count=1 -p=1 -timeout=40m $(E2EFLAGS) ./...
+	cd test/e2e && $(TEST) -p=1 -timeout=40m $(E2EFLAGS) ./...
 endif
 
 # Everything that happens in a month, with the race detector; prints the curves.
 soak:
-	cd test/e2e && $(GO) test -count=1 -v -run='^TestSoak$$' -timeout=24h -soak=$(SOAK) -soak-race .
+	cd test/e2e && $(TEST) -v -run='^TestSoak$$' -timeout=24h -soak=$(SOAK) -soak-race .
 
 bench:
 	$(GO) test -run='^$$' -bench='$(BENCH)' -benchmem ./...
