@@ -223,6 +223,19 @@ func TestUnpackingTakesTurns(t *testing.T) {
 		}
 	}
 	require.Eventually(t, func() bool { return len(turns) == 0 }, soon, time.Millisecond)
+	for _, name := range []string{"gzip", "zstd"} {
+		during := -1
+		r, err := encoding.GetCompressor(name).Decompress(readerFunc(func([]byte) (int, error) {
+			during = len(turns)
+			return 0, io.EOF
+		}))
+		if err == nil { // zstd reads later
+			_, _ = io.ReadAll(r)
+			require.NoError(t, r.(io.Closer).Close())
+		}
+		require.Equal(t, 1, during, "whoever unpacks has one")
+		require.Empty(t, turns)
+	}
 
 	endTurns := takeTurns(t)
 	done := make(chan error, 1)
