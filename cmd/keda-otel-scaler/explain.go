@@ -135,10 +135,10 @@ func (e *explain) blame(err error) error {
 	switch {
 	case errors.As(err, &failed) && failed.Code() == connect.CodeUnimplemented:
 		return fmt.Errorf("%s does not serve the inspect API: %w; --server says where to ask", e.server, err)
-	case errors.As(err, &failed) && (failed.Code() == connect.CodeUnavailable || failed.Code() == connect.CodeUnknown && !connect.IsWireError(err)):
-		return e.failure(err) // a connection that breaks while it is written to is unknown to connect
 	case errors.As(err, &failed) && failed.Code() == connect.CodeUnauthenticated:
 		return fmt.Errorf("%s wants a token it knows; --token-file says which", e.server)
+	case errors.As(err, &failed) && (failed.Code() == connect.CodeUnavailable || !connect.IsWireError(err) && !errors.Is(err, context.Canceled)):
+		return e.failure(err) // a connection that breaks is unknown to connect, or "canceled"
 	}
 	return err
 }

@@ -5,12 +5,16 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"io"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -190,4 +194,28 @@ func TestExplainRefuses(t *testing.T) {
 	stderr.Reset()
 	require.Equal(t, 1, run(t.Context(), []string{"explain", "--server=" + server.URL}, &stdout, &stderr))
 	require.Contains(t, stderr.String(), "connection refused; --server says where to ask")
+}
+
+// TestExplainFromOneWhoHangsUp has connections that break, which connect gives
+// one code or another for, and a user who hangs up.
+func TestExplainFromOneWhoHangsUp(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if assert.NoError(t, err) {
+			_ = conn.(*net.TCPConn).SetLinger(0) // a reset instead of an end
+			_ = conn.Close()
+		}
+	}))
+	defer server.Close()
+	args := []string{"explain", "--server=" + server.URL}
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, 1, run(t.Context(), args, &stdout, &stderr))
+	require.Contains(t, stderr.String(), "connection reset by peer; --server says where to ask")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	stderr.Reset()
+	require.Equal(t, 1, run(ctx, args, &stdout, &stderr))
+	require.Contains(t, stderr.String(), "context canceled\n")
 }
