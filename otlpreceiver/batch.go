@@ -24,6 +24,7 @@ type batch struct {
 	before     attributes
 	decoded    []pmetric.Metric // by pdata
 	own        int              // metrics that are all pdata's
+	slow       int              // steps on the slow path
 	enclosed   []byte           // scratch
 
 	// The metric that the slow path has come to, and what it needs of it.
@@ -65,7 +66,7 @@ func (in *batch) reset() {
 	in.app.Reset()
 	in.t.reset()
 	in.resources, in.metrics, in.points, in.histograms = in.resources[:0], in.metrics[:0], in.points[:0], in.histograms[:0]
-	in.own, in.entered = 0, nil
+	in.own, in.slow, in.entered = 0, 0, nil
 	clear(in.decoded)
 	in.decoded = in.decoded[:0]
 }
@@ -297,8 +298,8 @@ func (in *batch) findPoints(o *origin, metrics []metricPart, points []point) (mi
 	return misses
 }
 
-// checkMisses has pdata read the points that are not known, and tells whether
-// all are well formed.
+// checkMisses has pdata read the points that are not known, unless they are plain
+// numbers, and tells whether all are well formed.
 func (in *batch) checkMisses(metrics []metricPart, points []point) bool {
 	for i := range metrics {
 		m := &metrics[i]
@@ -308,6 +309,11 @@ func (in *batch) checkMisses(metrics []metricPart, points []point) bool {
 				continue
 			}
 			var ok bool
+			if m.kind != explicitHistogram {
+				if in.t.attrs, ok = appendText(in.t.attrs[:0], in.bytes(p.raw)); ok {
+					continue
+				}
+			}
 			if p.decoded, ok = in.check(in.bytes(p.raw), pointPath(m.kind)); !ok {
 				return false
 			}

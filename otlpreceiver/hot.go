@@ -5,8 +5,6 @@ import (
 	"errors"
 	"math"
 
-	"go.opentelemetry.io/collector/pdata/pmetric"
-
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
@@ -62,27 +60,60 @@ func (in *batch) storeNumbers(o *origin, m *metricPart, points []point) {
 			err = in.slowNumber(o, m, p)
 		}
 		if err != nil {
-			in.t.result.reject(m.kind, string(in.bytes(m.name)), 1, err)
+			in.reject(m, err)
 			continue
 		}
 		in.t.result.accepted[m.kind]++
 	}
 }
 
-// slowNumber takes a number as pdata's, and remembers its series.
+// reject counts a point that is not stored.
+func (in *batch) reject(m *metricPart, err error) {
+	name := in.metric.sent
+	if in.entered != m {
+		name = string(in.bytes(m.name))
+	}
+	in.t.result.reject(m.kind, name, 1, err)
+}
+
+// slowNumber takes a number whose series has to be looked up, and remembers that.
 func (in *batch) slowNumber(o *origin, m *metricPart, p *point) error {
-	alone, err := in.enter(m, p)
-	if err != nil {
+	if err := in.enter(m); err != nil {
 		return err
 	}
-	if err := in.t.number(in.metric, alone.Gauge().DataPoints().At(0)); err != nil {
-		return err
+	var ok bool
+	if in.t.attrs, ok = appendText(in.t.attrs[:0], in.bytes(p.raw)); ok {
+		if err := in.textNumber(p); err != nil {
+			return err
+		}
+	} else {
+		alone, err := in.part(p.decoded, in.bytes(p.raw), numberPath)
+		if err != nil {
+			return err
+		}
+		if err := in.t.number(in.metric, alone.Gauge().DataPoints().At(0)); err != nil {
+			return err
+		}
 	}
 	in.describe(m)
-	if ser := in.app.Held(in.t.series.named(in.metric.name)); ser != nil {
+	if ser := in.app.Last(); ser != nil {
 		in.r.cache.put(o, p.id, ser)
 	}
 	return nil
+}
+
+// textNumber is translator.number for a point whose attributes are t.attrs; the
+// appender knows since when it counts.
+func (in *batch) textNumber(p *point) error {
+	if err := in.t.label(in.metric); err != nil {
+		return err
+	}
+	ms := int64(p.time / 1e6) //nolint:gosec // at most 1.8e13
+	lset := in.t.series.named(in.metric.name)
+	if !p.plain {
+		return in.t.end(lset, ms)
+	}
+	return in.t.float(in.metric, lset, ms, p.value)
 }
 
 // storeHistograms is the hot path for the buckets, count and sum of a histogram
@@ -99,7 +130,7 @@ func (in *batch) storeHistograms(o *origin, m *metricPart, points []point) {
 			err = in.slowHistogram(o, m, p)
 		}
 		if err != nil {
-			in.t.result.reject(m.kind, string(in.bytes(m.name)), 1, err)
+			in.reject(m, err)
 			continue
 		}
 		in.t.result.accepted[m.kind]++
@@ -162,7 +193,10 @@ func (in *batch) known(m *metricPart, p *point, h *histogramPart) error {
 
 // slowHistogram takes a histogram as pdata's, and remembers its series.
 func (in *batch) slowHistogram(o *origin, m *metricPart, p *point) error {
-	alone, err := in.enter(m, p)
+	if err := in.enter(m); err != nil {
+		return err
+	}
+	alone, err := in.part(p.decoded, in.bytes(p.raw), histogramPointPath)
 	if err != nil {
 		return err
 	}
@@ -186,17 +220,13 @@ func (in *batch) slowHistogram(o *origin, m *metricPart, p *point) error {
 	return nil
 }
 
-// enter prepares the slow path of a point: its metric's name, once, and the
-// point as pdata has it.
-func (in *batch) enter(m *metricPart, p *point) (pmetric.Metric, error) {
-	giveWay()
+// enter prepares the slow path of a point: its metric's name, once.
+func (in *batch) enter(m *metricPart) error {
+	in.giveWay()
 	if in.entered != m {
 		in.entered, in.told = m, false
 		in.metric = metric{sent: string(in.bytes(m.name)), delta: m.delta, counter: m.counter}
 		in.metric.name, in.problem = in.t.names.metric(in.metric.sent)
 	}
-	if in.problem != nil {
-		return pmetric.Metric{}, in.problem
-	}
-	return in.part(p.decoded, in.bytes(p.raw), pointPath(m.kind))
+	return in.problem
 }

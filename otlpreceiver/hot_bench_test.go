@@ -105,7 +105,13 @@ func fleet() (requests [][]*mpb.ResourceMetrics) {
 
 func podsFrom(first, pods int) (rms []*mpb.ResourceMetrics) {
 	for i := first; i < first+pods; i++ {
-		pod := fmt.Sprintf("fbopt-predictor-7d4b9c6f5-%05d", i)
+		rms = append(rms, podsOf(fmt.Sprintf("fbopt-predictor-7d4b9c6f5-%05d", i))...)
+	}
+	return rms
+}
+
+func podsOf(names ...string) (rms []*mpb.ResourceMetrics) {
+	for _, pod := range names {
 		var ms []*mpb.Metric
 		for j := range 20 {
 			ms = append(ms, gaugeOf(fmt.Sprintf("vllm:some_metric_of_theirs_%d", j),

@@ -133,6 +133,7 @@ func checkSize(metric string, ls []labels.Label) error {
 type seriesLabels struct {
 	base    []labels.Label // sorted, without __name__
 	builder labels.ScratchBuilder
+	built   labels.Labels // last, and in the memory of those before
 }
 
 // drop removes the label that the point's own series give a value of theirs.
@@ -140,19 +141,24 @@ func (s *seriesLabels) drop(name string) {
 	s.base = slices.DeleteFunc(s.base, func(l labels.Label) bool { return l.Name == name })
 }
 
-// named returns the labels of the series of that metric name.
+// named returns the labels of the series of that metric name, until the next call.
 func (s *seriesLabels) named(metric string) labels.Labels {
 	s.fill(metric)
-	s.builder.Sort()
-	return s.builder.Labels()
+	return s.build()
 }
 
-// variant returns the labels of a bucket or quantile; base must not hold label.
+// variant returns the labels of a bucket or quantile, until the next call; base
+// must not hold label.
 func (s *seriesLabels) variant(metric, label, value string) labels.Labels {
 	s.fill(metric)
 	s.builder.Add(label, value)
+	return s.build()
+}
+
+func (s *seriesLabels) build() labels.Labels {
 	s.builder.Sort()
-	return s.builder.Labels()
+	s.builder.Overwrite(&s.built)
+	return s.built
 }
 
 func (s *seriesLabels) fill(metric string) {

@@ -44,13 +44,15 @@ var reasons = [...]struct {
 	{nil, "invalid"},
 }
 
+const invalid = reason(len(reasons) - 1)
+
 func reasonFor(err error) reason {
 	for i := range reasons {
 		if errors.Is(err, reasons[i].err) {
 			return reason(i) //nolint:gosec // a few
 		}
 	}
-	return reason(len(reasons) - 1)
+	return invalid
 }
 
 // metrics are the receiver's own; all of them exist from the start, so that a

@@ -55,15 +55,20 @@ func (in *batch) parse(raw []byte, path []byte) (m pmetric.Metric, err error) {
 	return md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0), nil
 }
 
-// giveWay lets requests whose series are known go first. A new series takes a
-// hundred times as long as a sample, and a gateway's restart brings thousands at
-// once: without this the others wait for the scheduler to interrupt each of
-// those requests in turn, ten milliseconds a time.
-func giveWay() { runtime.Gosched() }
+// giveWay lets requests whose series are known go first, every now and then. A new
+// series takes ten times as long as a sample, and a gateway's restart brings
+// thousands at once: without this the others wait for the scheduler to interrupt
+// each of those requests in turn, ten milliseconds a time. But each time may wake
+// another thread, which costs as much as the series.
+func (in *batch) giveWay() {
+	if in.slow++; in.slow%16 == 0 {
+		runtime.Gosched()
+	}
+}
 
 // check parses what will be stored later, and tells whether it is well formed.
 func (in *batch) check(raw []byte, path []byte) (place int32, ok bool) {
-	giveWay()
+	in.giveWay()
 	m, err := in.parse(raw, path)
 	if err != nil || len(in.decoded) >= maxDecoded {
 		return -1, err == nil

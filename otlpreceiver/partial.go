@@ -1,12 +1,9 @@
 package otlpreceiver
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
 const (
@@ -47,7 +44,13 @@ type note struct {
 	points         int64
 }
 
-type noteKey struct{ metric, reason string }
+// noteKey is what makes a note distinct. The figures of a reason that has a name
+// differ from point to point; a text tells the others apart.
+type noteKey struct {
+	metric string
+	reason reason
+	text   string
+}
 
 // point counts one data point: rejected if err is not nil.
 func (r *result) point(k kind, metric string, err error) {
@@ -63,16 +66,20 @@ func (r *result) reject(k kind, metric string, n int64, err error) {
 	if n == 0 {
 		return
 	}
+	why := reasonFor(err)
 	r.rejected[k] += n
-	r.reasons[reasonFor(err)] += n
-	r.note(metric, err, n)
+	r.reasons[why] += n
+	r.note(metric, why, err, n)
 }
 
 // warn tells the sender of something that cost no data point.
-func (r *result) warn(metric string, err error) { r.note(metric, err, 0) }
+func (r *result) warn(metric string, err error) { r.note(metric, reasonFor(err), err, 0) }
 
-func (r *result) note(metric string, err error, points int64) {
-	key := noteKey{metric, reasonOf(err)}
+func (r *result) note(metric string, why reason, err error, points int64) {
+	key := noteKey{metric: metric, reason: why}
+	if why == invalid {
+		key.text = err.Error()
+	}
 	i, ok := r.seen[key]
 	switch {
 	case ok && i >= 0:
@@ -91,17 +98,6 @@ func (r *result) mark(key noteKey, i int) {
 		r.seen = map[noteKey]int{}
 	}
 	r.seen[key] = i
-}
-
-// reasonOf returns what makes an error distinct: the store's refusals carry
-// figures that differ from point to point.
-func reasonOf(err error) string {
-	for _, sentinel := range []error{store.ErrTooOld, store.ErrSeriesLimit, store.ErrMetricLimit} {
-		if errors.Is(err, sentinel) {
-			return sentinel.Error()
-		}
-	}
-	return err.Error()
 }
 
 func (r *result) rejectedPoints() (n int64) {

@@ -43,7 +43,7 @@ func newTranslator(app *store.Appender, p promotion) *translator {
 func (t *translator) reset() {
 	t.result = result{}
 	t.resource = nil
-	clear(t.names.known)
+	clear(t.names.known) // parts of that request
 }
 
 func (t *translator) walk(md pmetric.Metrics) {
@@ -147,16 +147,21 @@ func (t *translator) enter(m metric, p pointOf) (ms int64, err error) {
 		return 0, errNoTime
 	}
 	t.attrs = appendAttributes(t.attrs[:0], p.Attributes())
-	if t.own, err = t.names.appendLabels(t.own[:0], t.attrs); err != nil {
-		return 0, err
-	}
-	t.series.base = appendMerged(t.series.base[:0], t.own, t.resource)
 	// Unsigned until divided: the far future must not become the past.
 	ms = int64(uint64(at) / 1e6)                                                   //nolint:gosec // at most 1.8e13
 	if start := int64(uint64(p.StartTimestamp()) / 1e6); m.counter && start < ms { //nolint:gosec // the same
 		t.app.Since(start)
 	}
-	return ms, checkSize(m.name, t.series.base)
+	return ms, t.label(m)
+}
+
+// label makes the labels of t.series of the point's attributes.
+func (t *translator) label(m metric) (err error) {
+	if t.own, err = t.names.appendLabels(t.own[:0], t.attrs); err != nil {
+		return err
+	}
+	t.series.base = appendMerged(t.series.base[:0], t.own, t.resource)
+	return checkSize(m.name, t.series.base)
 }
 
 func (t *translator) number(m metric, p pmetric.NumberDataPoint) error {

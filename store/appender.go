@@ -39,6 +39,7 @@ type Appender struct {
 	now     int64
 	mint    int64 // samples older than this are refused
 	start   int64 // when the counters appended now were zero, in ms; 0 if not known
+	last    *Series
 	touched []*Watch
 	counts  [outcomes]int
 	evicted int
@@ -56,6 +57,7 @@ func (a *Appender) Reset() {
 	a.now = a.s.now()
 	a.mint = a.now - a.s.opts.Retention.Milliseconds()
 	a.start = 0
+	a.last = nil
 }
 
 // Arrival returns when the request arrived, in ms.
@@ -79,6 +81,11 @@ func (a *Appender) Since(start int64) {
 func (a *Appender) Held(lset labels.Labels) *Series {
 	return a.s.stripes.get(hashOf(lset), lset, &a.s.index)
 }
+
+// Last returns the series that the last sample went to which came with its labels,
+// or nil if that one was refused or ended a series that is not there. It may be
+// freed at any time, as one that is Held.
+func (a *Appender) Last() *Series { return a.last }
 
 // AppendTo is Append to a series that was Held. It is the hot path. After
 // ErrFreed nothing was stored.
@@ -124,7 +131,7 @@ func (a *Appender) AddHistogram(lset labels.Labels, t int64, delta *histogram.Fl
 // store does not hold is not made.
 func (a *Appender) End(lset labels.Labels, t int64) (Outcome, error) {
 	ser := a.Held(lset)
-	if ser == nil {
+	if a.last = ser; ser == nil {
 		a.counts[Dropped]++
 		return Dropped, nil
 	}
@@ -166,6 +173,7 @@ func (a *Appender) end(ser *Series, t int64) (Outcome, error) {
 
 func (a *Appender) append(lset labels.Labels, in sample, delta bool) (Outcome, error) {
 	hash := hashOf(lset)
+	a.last = nil
 	if in.t < a.mint {
 		// Before the series is made: a refused sample must not cost one.
 		a.counts[Refused]++
@@ -185,6 +193,7 @@ func (a *Appender) append(lset labels.Labels, in sample, delta bool) (Outcome, e
 			continue
 		}
 		a.counts[out]++
+		a.last = ser
 		return out, err
 	}
 }

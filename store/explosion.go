@@ -76,23 +76,31 @@ func (s *Store) explosionLocked(mn *metricName) Explosion {
 	return e
 }
 
+// explodedError is why there is no new series of a metric.
+type explodedError struct{ Explosion }
+
+func (e *explodedError) Error() string {
+	return fmt.Sprintf("%s: held are %s", ErrMetricLimit, e.Explosion)
+}
+
+func (e *explodedError) Unwrap() error { return ErrMetricLimit }
+
 // blamed is what was last found out about a metric at its limit.
 type blamed struct {
-	metric    string
-	at        int64 // in ms
-	explosion Explosion
+	metric *metricName
+	at     int64 // in ms
+	err    *explodedError
 }
 
 // blameLocked returns the explosion of a metric that is at its limit, which may
 // be one of some seconds ago. It looks at one metric at a time; of others that
 // are at theirs meanwhile it knows their number only.
-func (s *Store) blameLocked(mn *metricName) Explosion {
-	now := s.now()
-	if due := now-s.blamed.at >= explosionEvery; due || s.blamed.metric == "" {
-		s.blamed = blamed{mn.name, now, s.explosionLocked(mn)}
+func (s *Store) blameLocked(mn *metricName) error {
+	if now := s.now(); s.blamed.err == nil || now-s.blamed.at >= explosionEvery {
+		s.blamed = blamed{mn, now, &explodedError{s.explosionLocked(mn)}}
 	}
-	if s.blamed.metric != mn.name {
-		return Explosion{Metric: mn.name, Series: int(mn.series.Load())}
+	if s.blamed.metric != mn {
+		return &explodedError{Explosion{Metric: mn.name, Series: int(mn.series.Load())}}
 	}
-	return s.blamed.explosion
+	return s.blamed.err
 }

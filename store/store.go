@@ -30,6 +30,17 @@ var (
 	ErrFreed = errors.New("series was freed")
 )
 
+// fullError is why there is no new series. Its text is made if somebody reads it:
+// of a thousand refusals one is shown.
+type fullError struct {
+	limit error
+	held  int // series
+}
+
+func (e *fullError) Error() string { return fmt.Sprintf("%s: %d series are held", e.limit, e.held) }
+
+func (e *fullError) Unwrap() error { return e.limit }
+
 // Options are a store's bounds. Zero means the default in brackets.
 type Options struct {
 	Retention           time.Duration // how long samples are kept (2m)
@@ -156,16 +167,16 @@ func (s *Store) create(lset labels.Labels, hash uint32) (*Series, error) {
 	name := lset.Get(labels.MetricName)
 	if s.count >= s.opts.MaxSeries {
 		s.metrics.refusedTotal.Inc()
-		return nil, fmt.Errorf("%w: %d series are held", ErrSeriesLimit, s.count)
+		return nil, &fullError{ErrSeriesLimit, s.count}
 	}
 	mn := s.names[name]
 	if mn != nil && int(mn.series.Load()) >= s.opts.MaxSeriesPerMetric {
 		s.metrics.refusedMetric.Inc()
-		return nil, fmt.Errorf("%w: held are %s", ErrMetricLimit, s.blameLocked(mn))
+		return nil, s.blameLocked(mn)
 	}
 	if s.opts.Full() {
 		s.metrics.refusedMemory.Inc()
-		return nil, fmt.Errorf("%w: %d series are held", ErrNoMemory, s.count)
+		return nil, &fullError{ErrNoMemory, s.count}
 	}
 	mn = s.nameLocked(name)
 	mn.series.Add(1)
