@@ -17,8 +17,12 @@ MODULES       := $(patsubst go.mod,.,$(MODULES))
 # would go through all of Kubernetes once more.
 TEST := $(GO) test -count=1 -vet=off
 
+# Without cgo, which only the race detector needs: so what lint, tests and
+# programs have in common, all of Kubernetes among it, is compiled once.
+export CGO_ENABLED := 0
+
 .DEFAULT_GOAL := build
-.PHONY: demo test lint build generate promql otlp admission kserve supply sbom vulncheck manifests helm-test image image-test e2e soak bench bench-servers fuzz corpus fmt
+.PHONY: demo test lint build generate promql otlp admission kserve supply sbom vulncheck manifests helm-test image image-test e2e e2e-programs plays soak bench bench-servers fuzz corpus fmt
 
 # Show the product at work: a fleet of model servers, scaled before your eyes.
 demo:
@@ -27,15 +31,15 @@ demo:
 # Nothing may print after the last go test: its lines are the result.
 test:
 	$(GO) vet ./...
-	$(GO) test -race ./...
-	@if [ -f demo/go.mod ]; then cd demo && $(GO) vet ./... && $(GO) test -race ./...; fi
+	CGO_ENABLED=1 $(GO) test -race ./...
+	@if [ -f demo/go.mod ]; then cd demo && $(GO) vet ./... && CGO_ENABLED=1 $(GO) test -race ./...; fi
 
 lint: $(LINT)
 	@set -e; for module in $(MODULES); do echo "lint $$module"; (cd $$module && $(LINT) run ./...); done
 
 # One static file that needs nothing of the system it runs on.
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -ldflags='-s -w' -o $(BINARY) ./cmd/keda-otel-scaler
+	$(GO) build -trimpath -buildvcs=auto -ldflags='-s -w' -o $(BINARY) ./cmd/keda-otel-scaler
 
 # Go out of proto/*.proto, with the plugins of the versions in go.mod.
 generate:
@@ -92,18 +96,25 @@ image-test:
 helm-test:
 	cd test/helm && $(TEST) ./...
 
-# What is missing is built first, into test/e2e/.cache, so that no test's clock
-# runs meanwhile. Without cgo KEDA's packages are compiled once, for its programs
-# and for the tests. One package at a time: they pick free ports and measure
-# reactions. PLAY=3 is one play of the control plane, without the other tests.
-e2e: export CGO_ENABLED=0
-e2e:
+# The programs that the end-to-end tests start, as far as they are not there yet:
+# no test's clock shall run meanwhile.
+e2e-programs:
 	cd test/e2e && $(GO) run ./build
+
+# One package at a time: they pick free ports and measure reactions. PLAY=3 is one
+# play, without the other tests.
+e2e: e2e-programs
 ifdef PLAY
-	cd test/e2e && $(TEST) -v -timeout=40m -run='^TestPlay$$/^$(PLAY)_' ./plays
+	cd test/e2e && $(TEST) -v -timeout=40m -run='^Test(Play|Faults)$$/^$(PLAY)_' ./plays$(if $(filter 6,$(PLAY)),/faults)
 else
-	cd test/e2e && $(TEST) -p=1 -timeout=40m $(E2EFLAGS) ./...
+	cd test/e2e && $(TEST) -p=1 -timeout=40m $$($(GO) list ./... | grep -v /plays)
+	$(MAKE) plays
 endif
+
+# The plays on a control plane. They have networks of their own, and mostly wait:
+# play 6, the longest, runs beside the others.
+plays: e2e-programs
+	cd test/e2e && $(TEST) -p=2 -timeout=40m $(PLAYSFLAGS) ./plays/...
 
 # Everything that happens in a month, with the race detector; prints the curves.
 soak:

@@ -70,9 +70,10 @@ func RaceScaler(ctx context.Context) (string, error) {
 }
 
 // Collector builds tools/collector, or returns the binary that an earlier run
-// built from the same sources with the same Go.
+// built from the same sources with the same Go. Of the service discoveries it has
+// that of Kubernetes: the others are a cloud each.
 func Collector(ctx context.Context) (string, error) {
-	return tool(ctx, "collector", "collector", ".")
+	return tool(ctx, "collector", "collector", "-tags=remove_all_sd,enable_kubernetes_sd", ".")
 }
 
 // Prometheus is Collector for a whole Prometheus, without the service

@@ -66,7 +66,7 @@ spec:
 // wrong, which is their own affair.
 func playFleet(t *testing.T, s *stage.Stage) {
 	const ns = "play-7"
-	namespace(t, s, ns)
+	s.Namespace(t, ns)
 	var models []string
 	for i := range fleet {
 		models = append(models, fmt.Sprintf("model-%d", i))
@@ -135,7 +135,7 @@ func playFleet(t *testing.T, s *stage.Stage) {
 // describes waits until kubectl describe says why a ScaledObject does not scale.
 func describes(t *testing.T, s *stage.Stage, namespace, name, why string) {
 	t.Helper()
-	poll.Until(t, polled, func(ctx context.Context) error {
+	poll.Until(t, stage.Polled, func(ctx context.Context) error {
 		text, err := s.Try(ctx, "", "describe", "scaledobject", name, "--namespace="+namespace)
 		if err == nil && !strings.Contains(text, why) {
 			err = fmt.Errorf("it does not say %q:\n%s", why, text)

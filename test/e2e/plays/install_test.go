@@ -32,7 +32,7 @@ spec:
 // that runs anyway; the objects are the API server's to judge.
 func playInstall(t *testing.T, s *stage.Stage) {
 	const ns, release = "play-8", "keda-otel-scaler"
-	namespace(t, s, ns)
+	s.Namespace(t, ns)
 	values := []string{
 		release, stage.Chart(t), "--namespace=keda", "--set=validatingAdmissionPolicy.enabled=true", "--set=webhook.enabled=true",
 		"--set=podDisruptionBudget.enabled=true", "--set=networkPolicy.enabled=true",
@@ -53,7 +53,7 @@ func playInstall(t *testing.T, s *stage.Stage) {
 		{"the policy", "sum(a)", "none", `targetValue must be a number above 0; write the load that one replica should carry`},
 		{"the webhook", "sum(rate(a[1m])", "4", `unclosed left parenthesis`},
 	} {
-		poll.Until(t, follows, func(ctx context.Context) error {
+		poll.Until(t, stage.Follows, func(ctx context.Context) error {
 			_, err := s.Try(ctx, fmt.Sprintf(asked, refused.query, refused.target), "apply", "--namespace="+ns, "--dry-run=server", "--filename=-")
 			if err == nil {
 				return fmt.Errorf("%s has not refused it", refused.by)
@@ -67,6 +67,6 @@ func playInstall(t *testing.T, s *stage.Stage) {
 	}
 	_, err = s.Try(t.Context(), fmt.Sprintf(asked, "sum(a)", "4"), "apply", "--namespace="+ns, "--dry-run=server", "--filename=-")
 	require.NoError(t, err)
-	apply(t, s, ns, stage.PageOpenTelemetry)
-	scaledObject(t, s, ns, fbopt, map[string]string{"Ready": "True"})
+	s.ApplyPage(t, ns, stage.PageOpenTelemetry)
+	s.ScaledObject(t, ns, fbopt, map[string]string{"Ready": "True"})
 }

@@ -44,16 +44,16 @@ spec:
 // load takes CPU until there are two pods.
 func playKServesOwn(t *testing.T, s *stage.Stage) {
 	const ns, name = "play-4", "isvc-sklearn-keda-otel-add-on-predictor"
-	namespace(t, s, ns)
+	s.Namespace(t, ns)
 	s.Apply(t, ns, sklearn)
 	r := s.Record(t, "play 4: KServe's own expectation", cpuSeconds(s, ns, name))
-	scaledObject(t, s, ns, name, map[string]string{"Ready": "True"})
-	ready(t, s, ns, 1)
+	s.ScaledObject(t, ns, name, map[string]string{"Ready": "True"})
+	s.Pods(t, ns, 1)
 
 	since := r.Mark("two cores' work")
 	s.Kubelet.Update(ns, func(l *modelserver.Load, _ *modelserver.Totals) { l.CPU = 2 })
-	took := r.AtLeast(t, 2, since, follows)
+	took := r.AtLeast(t, 2, since, stage.Follows)
 	t.Logf("at least 2 replicas after %s", took)
 	require.Positive(t, took)
-	scaledObject(t, s, ns, name, map[string]string{"Ready": "True", "Active": "True"})
+	s.ScaledObject(t, ns, name, map[string]string{"Ready": "True", "Active": "True"})
 }

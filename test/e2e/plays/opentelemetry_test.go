@@ -28,10 +28,10 @@ func playOpenTelemetry(t *testing.T, s *stage.Stage) {
 }
 
 func scraped(t *testing.T, s *stage.Stage, ns, interval string) {
-	namespace(t, s, ns)
-	apply(t, s, ns, stage.PageOpenTelemetry)
-	r := s.Record(t, "play 3: OpenTelemetry, scraped every "+interval, inFlight(s, ns, fbopt))
-	object := scaledObject(t, s, ns, fbopt, map[string]string{"Ready": "True"})
+	s.Namespace(t, ns)
+	s.ApplyPage(t, ns, stage.PageOpenTelemetry)
+	r := s.Record(t, "play 3: OpenTelemetry, scraped every "+interval, s.InFlight(ns, fbopt))
+	object := s.ScaledObject(t, ns, fbopt, map[string]string{"Ready": "True"})
 	triggers, _, err := unstructured.NestedSlice(object.Object, "spec", "triggers")
 	require.NoError(t, err)
 	require.Equal(t, []any{map[string]any{"type": "external", "metadata": map[string]any{
@@ -44,22 +44,22 @@ func scraped(t *testing.T, s *stage.Stage, ns, interval string) {
 	require.NoError(t, err)
 	require.Contains(t, string(config), `"scrape_interval":"`+interval+`"`)
 	rendered(t, s, ns, stage.PageOpenTelemetry, stage.ScaledObjects, stage.Collectors)
-	ready(t, s, ns, 1)
-	heard(t, s, ns, fbopt, 1)
+	s.Pods(t, ns, 1)
+	s.Heard(t, ns, fbopt, 1)
 
 	for _, step := range []struct{ load, replicas int }{{9, 3}, {40, 5}} {
 		since := r.Mark("load %d", step.load)
 		s.Kubelet.SetLoad(ns, step.load)
 		t.Logf("%s scrape, load %d: spec.replicas is %d after %s", interval, step.load, step.replicas,
-			r.Becomes(t, step.replicas, since, follows).Round(10*time.Millisecond))
-		ready(t, s, ns, step.replicas)
-		heard(t, s, ns, fbopt, step.replicas)
+			r.Becomes(t, step.replicas, since, stage.Follows).Round(10*time.Millisecond))
+		s.Pods(t, ns, step.replicas)
+		s.Heard(t, ns, fbopt, step.replicas)
 	}
-	scaledObject(t, s, ns, fbopt, map[string]string{"Ready": "True", "Active": "True"})
+	s.ScaledObject(t, ns, fbopt, map[string]string{"Ready": "True", "Active": "True"})
 
 	since := r.Mark("load 0")
 	s.Kubelet.SetLoad(ns, 0)
 	t.Logf("%s scrape, load 0: spec.replicas is 1 after %s, of which the window takes %s s",
-		interval, r.Becomes(t, 1, since, polled).Round(10*time.Millisecond), stage.ScaleDownWindow)
-	ready(t, s, ns, 1)
+		interval, r.Becomes(t, 1, since, stage.Polled).Round(10*time.Millisecond), stage.ScaleDownWindow)
+	s.Pods(t, ns, 1)
 }

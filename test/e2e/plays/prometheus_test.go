@@ -18,13 +18,13 @@ import (
 // a Collector that finds annotated pods, as a Prometheus would.
 func playPrometheus(t *testing.T, s *stage.Stage) {
 	const ns = "play-2"
-	namespace(t, s, ns)
+	s.Namespace(t, ns)
 	s.StartScraper(t)
-	apply(t, s, ns, stage.PagePrometheus)
-	w := inFlight(s, ns, fbopt)
+	s.ApplyPage(t, ns, stage.PagePrometheus)
+	w := s.InFlight(ns, fbopt)
 	w.Value = func(ctx context.Context) (float64, error) { return stage.Query(ctx, "vllm:num_requests_running") }
 	r := s.Record(t, "play 2: Prometheus metrics", w)
-	object := scaledObject(t, s, ns, fbopt, map[string]string{"Ready": "True"})
+	object := s.ScaledObject(t, ns, fbopt, map[string]string{"Ready": "True"})
 	triggers, _, err := unstructured.NestedSlice(object.Object, "spec", "triggers")
 	require.NoError(t, err)
 	require.Equal(t, []any{map[string]any{"type": "prometheus", "metadata": map[string]any{
@@ -32,7 +32,7 @@ func playPrometheus(t *testing.T, s *stage.Stage) {
 		"query": "vllm:num_requests_running",
 	}}}, triggers)
 	rendered(t, s, ns, stage.PagePrometheus, stage.ScaledObjects)
-	ready(t, s, ns, 1)
+	s.Pods(t, ns, 1)
 
 	// hey -z 30s -c 5
 	since := r.Mark("5 in flight for 30 s")
@@ -40,10 +40,10 @@ func playPrometheus(t *testing.T, s *stage.Stage) {
 	hey := time.After(30 * time.Second)
 	// 5 of a target of 2 is 3 replicas, however many pods share the five: a
 	// Prometheus answers a bare metric with a series a pod, and KEDA refuses that.
-	t.Logf("spec.replicas is 3 after %s", r.Becomes(t, 3, since, follows).Round(10*time.Millisecond))
-	ready(t, s, ns, 3)
+	t.Logf("spec.replicas is 3 after %s", r.Becomes(t, 3, since, stage.Follows).Round(10*time.Millisecond))
+	s.Pods(t, ns, 3)
 	settled := time.Now()
-	scaledObject(t, s, ns, fbopt, map[string]string{"Ready": "True", "Active": "True"})
+	s.ScaledObject(t, ns, fbopt, map[string]string{"Ready": "True", "Active": "True"})
 	<-hey
 	require.Equal(t, 3, r.Lowest(settled), "with several pods the value is no less right")
 	value, err := stage.Query(t.Context(), "vllm:num_requests_running")
@@ -56,5 +56,5 @@ func playPrometheus(t *testing.T, s *stage.Stage) {
 
 	since = r.Mark("over")
 	s.Kubelet.SetLoad(ns, 0)
-	t.Logf("spec.replicas is 1 after %s, of which the window takes %s s", r.Becomes(t, 1, since, polled).Round(10*time.Millisecond), stage.ScaleDownWindow)
+	t.Logf("spec.replicas is 1 after %s, of which the window takes %s s", r.Becomes(t, 1, since, stage.Polled).Round(10*time.Millisecond), stage.ScaleDownWindow)
 }

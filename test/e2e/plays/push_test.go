@@ -57,7 +57,7 @@ spec:
 // external, which KEDA polls.
 func playPush(t *testing.T, s *stage.Stage) {
 	const ns = "play-5"
-	namespace(t, s, ns)
+	s.Namespace(t, ns)
 	var models []string
 	for i := range rounds {
 		models = append(models, fmt.Sprintf("model-%d", i))
@@ -78,7 +78,7 @@ func playPush(t *testing.T, s *stage.Stage) {
 			Value: func(ctx context.Context) (float64, error) { return stage.Query(ctx, "sum("+stage.GatewayMetric+")") },
 		})
 	}
-	poll.Until(t, polled, func(ctx context.Context) error {
+	poll.Until(t, stage.Polled, func(ctx context.Context) error {
 		// Not before KEDA has asked about each of them is a message of ours of use.
 		out, err := s.Try(ctx, "", "get", "scaledobjects", "--namespace="+ns, "--no-headers",
 			`--output=jsonpath={range .items[*]}{.status.conditions[?(@.type=="Active")].status}{"\n"}{end}`)
@@ -99,7 +99,7 @@ func playPush(t *testing.T, s *stage.Stage) {
 	}
 	took := map[string][]time.Duration{}
 	for kind, r := range recorders {
-		poll.Until(t, polled, func(context.Context) error {
+		poll.Until(t, stage.Polled, func(context.Context) error {
 			took[kind] = took[kind][:0]
 			for i, model := range models {
 				at, awake := r.Reached(kind+"-"+model, 1)

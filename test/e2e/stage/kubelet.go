@@ -158,7 +158,7 @@ func (k *Kubelet) collector(config, pod *unstructured.Unstructured, address stri
 	text, err := json.Marshal(spec)
 	require.NoError(k.t, err)
 	name := pod.GetNamespace() + "-" + pod.GetName()
-	hosts := k.stage.file(k.t, name+".hosts", strings.Replace(Hosts, "127.0.0.1 localhost", address+" localhost", 1))
+	own := k.stage.file(k.t, name+".hosts", strings.Replace(hosts, "127.0.0.1 localhost", address+" localhost", 1))
 	return sandbox.WithHosts(process.Spec{
 		Name: "collector-" + name,
 		Path: k.stage.programs.Collector,
@@ -166,7 +166,7 @@ func (k *Kubelet) collector(config, pod *unstructured.Unstructured, address stri
 		Env: []string{fmt.Sprintf("OTEL_RESOURCE_ATTRIBUTES=k8s.namespace.name=%s,k8s.deployment.name=%s,k8s.pod.name=%s",
 			pod.GetNamespace(), deployment(pod), pod.GetName())},
 		Logs: k.stage.logs,
-	}, hosts)
+	}, own)
 }
 
 // deployment is the name of the one that owns the pod's ReplicaSet.

@@ -31,7 +31,7 @@ status:
 `)
 	s.launch(t, process.Spec{Name: "kwok", Path: s.programs.Kwok, Args: []string{
 		"--kubeconfig=" + s.admin, "--manage-all-nodes=true", "--node-ip=10.0.0.1",
-		"--cidr=" + strings.Replace(PodNetwork, ".1/", ".0/", 1), "--node-lease-duration-seconds=40",
+		"--cidr=" + strings.Replace(podNetwork, ".1/", ".0/", 1), "--node-lease-duration-seconds=40",
 		"--config=" + stage("node/fast/node-initialize"), "--config=" + stage("node/heartbeat-with-lease/node-heartbeat-with-lease"),
 		"--config=" + stage("pod/fast/pod-ready"), "--config=" + stage("pod/fast/pod-complete"), "--config=" + stage("pod/fast/pod-delete"),
 	}}, nil)

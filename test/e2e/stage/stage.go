@@ -18,15 +18,15 @@ import (
 	"github.com/keda-otel-scaler/keda-otel-scaler/test/e2e/process"
 )
 
-// Hosts are the names that a cluster's DNS would resolve, by KServe's defaults
+// hosts are the names that a cluster's DNS would resolve, by KServe's defaults
 // and by the user's page.
-const Hosts = `127.0.0.1 localhost
+const hosts = `127.0.0.1 localhost
 127.0.0.1 keda-otel-scaler.keda.svc keda-otel-scaler.keda.svc.cluster.local
 127.0.0.1 prometheus.istio-system.svc.cluster.local
 `
 
-// PodNetwork holds the addresses that kwok gives to pods.
-const PodNetwork = "10.244.0.1/16"
+// podNetwork holds the addresses that kwok gives to pods.
+const podNetwork = "10.244.0.1/16"
 
 // startWithin bounds the start of each program: on two cores they compete.
 const startWithin = 90 * time.Second

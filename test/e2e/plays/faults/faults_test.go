@@ -1,6 +1,6 @@
 //go:build linux
 
-package plays
+package faults
 
 import (
 	"context"
@@ -38,18 +38,32 @@ type faults struct {
 	ns string
 }
 
-const under, wanted = 16, 4
+const (
+	under, wanted = 16, 4
+	fbopt         = "huggingface-fbopt-predictor"
+)
+
+func TestMain(m *testing.M) { os.Exit(stage.Main(m)) }
+
+// TestFaults is a play that others need not wait for: its stage is its own.
+func TestFaults(t *testing.T) {
+	s := stage.Start(t)
+	t.Run("6 faults under load", func(t *testing.T) {
+		playFaults(t, s)
+		playScaleDown(t, s)
+	})
+}
 
 func playFaults(t *testing.T, s *stage.Stage) {
 	const ns = "play-6"
-	namespace(t, s, ns)
+	s.Namespace(t, ns)
 	s.Scrape(t, stage.ScrapeInterval)
-	apply(t, s, ns, stage.PageOpenTelemetry)
-	f := faults{s, s.Record(t, "play 6: faults under load", inFlight(s, ns, fbopt)), ns}
-	ready(t, s, ns, 1)
-	f.r.Becomes(t, wanted, s.Kubelet.SetLoad(ns, under), polled)
-	ready(t, s, ns, wanted)
-	scaledObject(t, s, ns, fbopt, map[string]string{"Ready": "True", "Active": "True"})
+	s.ApplyPage(t, ns, stage.PageOpenTelemetry)
+	f := faults{s, s.Record(t, "play 6: faults under load", s.InFlight(ns, fbopt)), ns}
+	s.Pods(t, ns, 1)
+	f.r.Becomes(t, wanted, s.Kubelet.SetLoad(ns, under), stage.Polled)
+	s.Pods(t, ns, wanted)
+	s.ScaledObject(t, ns, fbopt, map[string]string{"Ready": "True", "Active": "True"})
 
 	for _, fault := range []struct {
 		name    string
@@ -72,23 +86,23 @@ func playFaults(t *testing.T, s *stage.Stage) {
 
 	since := f.r.Mark("load 0")
 	s.Kubelet.SetLoad(ns, 0)
-	t.Logf("after all that and load 0, spec.replicas is 1 after %s", f.r.Becomes(t, 1, since, polled).Round(10*time.Millisecond))
+	t.Logf("after all that and load 0, spec.replicas is 1 after %s", f.r.Becomes(t, 1, since, stage.Polled).Round(10*time.Millisecond))
 }
 
 // settled waits until every pod has been heard of for some seconds on end, so
 // that the last fault is over before the next one comes.
 func (f faults) settled(t *testing.T) {
 	t.Helper()
-	heard(t, f.s, f.ns, fbopt, wanted)
+	f.s.Heard(t, f.ns, fbopt, wanted)
 	const fewest = 5
-	poll.Until(t, follows, func(ctx context.Context) error {
+	poll.Until(t, stage.Follows, func(ctx context.Context) error {
 		n, err := stage.Query(ctx, fmt.Sprintf("min(count_over_time(vllm:num_requests_running{namespace=%q}[10s]))", f.ns))
 		if err == nil && n < fewest {
 			err = fmt.Errorf("a pod was heard of %v times within 10 s", n)
 		}
 		return err
 	})
-	explained(t, f.s, f.ns, fbopt, fmt.Sprintf(`now +%d \(value\)`, under))
+	f.s.Explains(t, f.ns, fbopt, fmt.Sprintf(`now +%d \(value\)`, under))
 }
 
 func (f faults) kill(t *testing.T, since time.Time, n int) {
@@ -101,7 +115,7 @@ func (f faults) kill(t *testing.T, since time.Time, n int) {
 			f.s.Kubelet.StartCollector(p)
 		}
 	}()
-	explained(t, f.s, f.ns, fbopt, fmt.Sprintf("matches %d live, %d gone", wanted-n, n))
+	f.s.Explains(t, f.ns, fbopt, fmt.Sprintf("matches %d live, %d gone", wanted-n, n))
 	f.r.Stands(t, wanted, since, shows)
 }
 
@@ -133,7 +147,7 @@ func (f faults) killScalerWithSnapshot(t *testing.T, _ time.Time) {
 	for range restarts {
 		began := time.Now()
 		again()
-		explained(t, f.s, f.ns, fbopt, fmt.Sprintf(`now +%d \(`, under))
+		f.s.Explains(t, f.ns, fbopt, fmt.Sprintf(`now +%d \(`, under))
 		require.Less(t, time.Since(began), started-shows, "it waits for a warm-up")
 	}
 	f.r.Stands(t, wanted, since, time.Since(since)+shows)
@@ -176,29 +190,29 @@ func (f faults) away(t *testing.T, since time.Time) {
 // are out of the sum within three scrapes.
 func playScaleDown(t *testing.T, s *stage.Stage) {
 	const ns, scrape = "play-6-down", 5 * time.Second
-	namespace(t, s, ns)
+	s.Namespace(t, ns)
 	s.Scrape(t, "5s")
-	apply(t, s, ns, stage.PageOpenTelemetry)
-	r := s.Record(t, "play 6: a real scale-down", inFlight(s, ns, fbopt))
-	ready(t, s, ns, 1)
-	r.Becomes(t, wanted, s.Kubelet.SetLoad(ns, under), polled)
-	ready(t, s, ns, wanted)
-	heard(t, s, ns, fbopt, wanted)
+	s.ApplyPage(t, ns, stage.PageOpenTelemetry)
+	r := s.Record(t, "play 6: a real scale-down", s.InFlight(ns, fbopt))
+	s.Pods(t, ns, 1)
+	r.Becomes(t, wanted, s.Kubelet.SetLoad(ns, under), stage.Polled)
+	s.Pods(t, ns, wanted)
+	s.Heard(t, ns, fbopt, wanted)
 
 	const less, fewer = 6, 2
 	r.Mark("load %d", less)
-	r.Becomes(t, fewer, s.Kubelet.SetLoad(ns, less), polled)
+	r.Becomes(t, fewer, s.Kubelet.SetLoad(ns, less), stage.Polled)
 	since := r.Mark("%d pods deleted", wanted-fewer)
 	// Their Collectors end with them, and say nothing: three missed scrapes do.
-	explained(t, s, ns, fbopt, `matches \d live, [23] gone`)
+	s.Explains(t, ns, fbopt, `matches \d live, [23] gone`)
 	took := time.Since(since)
 	t.Logf("deleted pods are out of the sum after %s", took.Round(10*time.Millisecond))
 	require.Less(t, took, 3*scrape+5*time.Second)
 	// Until then the load was counted where it was and where it went, for which
 	// the HPA may have added a replica.
-	r.Becomes(t, fewer, since, polled)
+	r.Becomes(t, fewer, since, stage.Polled)
 	since = time.Now()
-	explained(t, s, ns, fbopt, fmt.Sprintf(`now +%d \(`, less))
+	s.Explains(t, ns, fbopt, fmt.Sprintf(`now +%d \(`, less))
 	r.Stands(t, fewer, since, shows)
 	require.Equal(t, fewer, r.Highest(since))
 }
