@@ -1,8 +1,11 @@
 package serve
 
 import (
+	"context"
+	"net/http"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -11,9 +14,6 @@ import (
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	collector "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
-	common "go.opentelemetry.io/proto/otlp/common/v1"
-	metrics "go.opentelemetry.io/proto/otlp/metrics/v1"
 )
 
 // TestASpareThreadWhileRequestsQueue: what it is for is in test/e2e/overload.
@@ -63,20 +63,19 @@ func TestWhoNeedsASpareThread(t *testing.T) {
 			require.NoError(t, err)
 		},
 		"requests that queue": func(i *instance) {
-			client := collector.NewMetricsServiceClient(dialGRPC(t, i.OTLPGRPC))
+			// As JSON, which costs its sender nothing and the server milliseconds.
+			body := `{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m","gauge":{"dataPoints":[{}` + strings.Repeat(",{}", 20_000) + `]}}]}]}]}`
+			enough, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
 			var senders sync.WaitGroup
-			for sender := range 4 * before {
-				gauge := &metrics.Gauge{}
-				for n := range 5000 { // new series: tens of milliseconds
-					gauge.DataPoints = append(gauge.DataPoints, &metrics.NumberDataPoint{
-						Attributes: []*common.KeyValue{{Key: "n", Value: &common.AnyValue{Value: &common.AnyValue_IntValue{IntValue: int64(sender*5000 + n)}}}},
-					})
-				}
+			for range 4 * before {
 				senders.Go(func() {
-					_, err := client.Export(t.Context(), &collector.ExportMetricsServiceRequest{ResourceMetrics: []*metrics.ResourceMetrics{{
-						ScopeMetrics: []*metrics.ScopeMetrics{{Metrics: []*metrics.Metric{{Name: "m", Data: &metrics.Metric_Gauge{Gauge: gauge}}}}},
-					}}})
-					assert.NoError(t, err)
+					for enough.Err() == nil && runtime.GOMAXPROCS(0) == before {
+						response, err := send(t.Context(), http.DefaultClient, http.MethodPost, "http://"+i.OTLPHTTP.String()+"/v1/metrics", []byte(body), "Content-Type", "application/json")
+						if !assert.NoError(t, err) || !assert.Equal(t, http.StatusOK, response.code, "%s", response.body) {
+							return
+						}
+					}
 				})
 			}
 			senders.Wait()
