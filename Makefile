@@ -115,7 +115,7 @@ endif
 # The plays on a control plane. They have networks of their own, and mostly wait:
 # play 6, the longest, runs beside the others.
 plays: e2e-programs
-	cd test/e2e && $(TEST) -p=2 -timeout=40m $(PLAYSFLAGS) ./plays/...
+	cd test/e2e && $(TEST) -p=2 -timeout=40m ./plays/...
 
 # Everything that happens in a month, with the race detector; prints the curves.
 soak:

@@ -61,7 +61,7 @@ func (in *batch) parse(raw []byte, path []byte) (m pmetric.Metric, err error) {
 // each of those requests in turn, ten milliseconds a time. But each time may wake
 // another thread, which costs as much as the series.
 func (in *batch) giveWay() {
-	if in.slow++; in.slow%16 == 0 {
+	if in.slow++; in.slow%64 == 0 {
 		runtime.Gosched()
 	}
 }

@@ -39,6 +39,7 @@ type load struct {
 	InFlight    int     // of each connection
 	Packed      bool    // gzip
 	Bomb        bool    // a new value of a label with every point, a million a minute, over one connection
+	Calm        bool    // the same of a thousand values
 	For         time.Duration
 }
 
@@ -163,13 +164,13 @@ func generate(l load) (outcome, error) {
 	o.Errors = map[string]int64{}
 	ctx, cancel := context.WithTimeout(context.Background(), l.For)
 	defer cancel()
-	if l.Bomb {
+	if l.Bomb || l.Calm {
 		conn, err := grpc.NewClient(l.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
 			return o, err
 		}
 		defer conn.Close()
-		o.Points, err = bomb(ctx, conn)
+		o.Points, err = bomb(ctx, conn, l.Calm)
 		return o, err
 	}
 	var working sync.WaitGroup
@@ -269,7 +270,7 @@ func TestMain(m *testing.M) {
 		if err := json.Unmarshal([]byte(text), &l); err != nil {
 			panic(err)
 		}
-		if l.Bomb {
+		if l.Bomb || l.Calm {
 			if err := onlyWhenIdle(); err != nil {
 				panic(err)
 			}
