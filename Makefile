@@ -22,7 +22,7 @@ TEST := $(GO) test -count=1 -vet=off
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := build
-.PHONY: demo test lint build generate promql otlp admission kserve supply sbom vulncheck manifests helm-test image image-test e2e e2e-programs plays soak bench bench-servers fuzz corpus fmt
+.PHONY: demo test lint tools build generate promql otlp admission kserve supply sbom vulncheck manifests helm-test image image-test e2e e2e-programs plays soak bench bench-servers fuzz corpus fmt
 
 # Show the product at work: a fleet of model servers, scaled before your eyes.
 demo:
@@ -130,10 +130,10 @@ bench-servers:
 
 # go test fuzzes one target at a time.
 fuzz:
-	@set -e; for package in $$($(GO) list ./...); do \
-		for target in $$($(GO) test -list='^Fuzz' $$package | grep '^Fuzz' || true); do \
-			echo "fuzz $$package $$target"; \
-			$(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=20x $$package; \
+	@set -e; for folder in $$($(GO) list -f '{{.Dir}}' ./...); do \
+		for target in $$(cat $$folder/*_test.go 2>/dev/null | sed -n 's/^func \(Fuzz[^(]*\).*/\1/p'); do \
+			echo "fuzz $${folder#$(CURDIR)/} $$target"; \
+			$(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=20x $$folder; \
 		done; \
 	done
 
@@ -142,11 +142,14 @@ fuzz:
 corpus:
 	@module=$$($(GO) list -m); cd "$$($(GO) env GOCACHE)/fuzz/$$module"; for target in $$(find . -type d -name 'Fuzz*'); do \
 		kept="$(CURDIR)/$$(dirname $$target)/testdata/fuzz/$$(basename $$target)"; mkdir -p "$$kept"; \
-		find $$target -type f -size -3 | sort | head -64 | xargs -I{} cp -n {} "$$kept/"; \
+		room=$$((128 - $$(ls "$$kept" | wc -l))); [ $$room -gt 0 ] || continue; \
+		find $$target -type f -size -3 | sort | head -$$room | xargs -I{} cp -n {} "$$kept/"; \
 	done
 
 fmt: $(LINT)
 	@set -e; for module in $(MODULES); do (cd $$module && $(LINT) fmt ./...); done
+
+tools: $(LINT) $(DOCS)
 
 # Both built from source, so that the module checksums vouch for them.
 $(DOCS):

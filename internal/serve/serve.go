@@ -47,6 +47,9 @@ func Run(ctx context.Context, cfg config.Config, logger *slog.Logger, started ..
 func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners *listeners, started ...func(Addresses)) error {
 	defer listeners.close() // for a failure before the servers have them; closing twice is harmless
 
+	if err := smallPages(); err != nil {
+		logger.Debug("huge pages can't be declined", "error", err)
+	}
 	defer paceGC()()
 	spare := newSpareThread()
 	defer spare.stop()

@@ -77,12 +77,7 @@ func TestCollectorsKilled(t *testing.T) {
 func TestScalerKilled(t *testing.T) {
 	t.Parallel()
 	const namespace = "scaler-killed"
-	s := startScaler(t, "--warm-up=15s")
-	consumer := s.consume(t, namespace, wrapped(running, namespace), "4")
-	pods := s.startPods(t, namespace, 2, running)
-	setRunning(pods, 2, 3)
-	consumer.becomes(t, appears, reading{5, true}, 0)
-	s.knowsRhythm(t, namespace, len(pods))
+	s, consumer, _ := startWithFive(t, namespace, "--warm-up=15s")
 	s.Kill(t)
 	next := s.again(t)
 	consumer.becomes(t, appears, reading{5, true}, 0, noLess(5))
@@ -97,12 +92,7 @@ func TestScalerKilledWithASnapshot(t *testing.T) {
 	t.Parallel()
 	const namespace = "snapshot"
 	path := filepath.Join(t.TempDir(), "snapshot")
-	s := startScaler(t, "--warm-up=15s", "--snapshot-interval=1s", "--snapshot-path="+path)
-	consumer := s.consume(t, namespace, wrapped(running, namespace), "4")
-	pods := s.startPods(t, namespace, 2, running)
-	setRunning(pods, 2, 3)
-	consumer.becomes(t, appears, reading{5, true}, 0)
-	s.knowsRhythm(t, namespace, len(pods))
+	s, consumer, pods := startWithFive(t, namespace, "--warm-up=15s", "--snapshot-interval=1s", "--snapshot-path="+path)
 	since := time.Now()
 	poll.Until(t, appears, func(context.Context) error { // the first warm-up writes none
 		info, err := os.Stat(path)
@@ -122,6 +112,19 @@ func TestScalerKilledWithASnapshot(t *testing.T) {
 	require.Contains(t, next.Log(), "restored a snapshot")
 	setRunning(pods, 4, 3)
 	consumer.becomes(t, appears, reading{7, true}, 0, noLess(5), answered)
+}
+
+// startWithFive starts a scaler that knows two pods with five requests, and their
+// rhythm.
+func startWithFive(t *testing.T, namespace string, args ...string) (*scaler, *consumer, []*pod) {
+	t.Helper()
+	s := startScaler(t, args...)
+	consumer := s.consume(t, namespace, wrapped(running, namespace), "4")
+	pods := s.startPods(t, namespace, 2, running)
+	setRunning(pods, 2, 3)
+	consumer.becomes(t, appears, reading{5, true}, 0)
+	s.knowsRhythm(t, namespace, len(pods))
+	return s, consumer, pods
 }
 
 // knowsRhythm waits until every pod has pushed three times: how many pushes a
