@@ -52,6 +52,15 @@ func (p *Plan) Before(ctx context.Context, loss Loss) (most float64, ok bool) {
 		if err != nil {
 			return 0, false
 		}
+		// Of those who are back the moments count until all are: a part of what was
+		// lost later had been seen last when they were missing.
+		if loss.First <= b.loss.Last {
+			for t, v := range b.values {
+				if t >= loss.Last-p.e.opts.Retention.Milliseconds() {
+					values[t] = v
+				}
+			}
+		}
 		b.loss, b.values = loss, values
 	}
 	most = math.Inf(-1)

@@ -49,3 +49,46 @@ func TestTheNewestLossesAreLookedAt(t *testing.T) {
 	require.True(t, ok)
 	require.InDelta(t, maxMoments+9, most, 0, "as many as there were at the first of these, with those who were silent for less than ten seconds")
 }
+
+// TestWhoIsBackFirstLeavesThemWhole: the first that fell silent comes back before
+// those who were seen last when it was missing.
+func TestWhoIsBackFirstLeavesThemWhole(t *testing.T) {
+	f := newFixture(t)
+	e, err := New(Options{Store: f.store, Retention: 2 * time.Minute})
+	require.NoError(t, err)
+	p, err := e.Compile(`sum(x)`, LastOne)
+	require.NoError(t, err)
+	load := map[string]float64{"a": 4, "b": 2, "c": 3}
+	push := func(seconds int, pods ...string) {
+		for range seconds {
+			f.wait(time.Second)
+			a := f.store.Appender()
+			for _, pod := range pods {
+				_, err := a.Append(labels.FromStrings(labels.MetricName, "x", "pod", pod), f.ms.Load(), load[pod])
+				require.NoError(t, err)
+			}
+			a.Commit()
+		}
+	}
+	push(10, "a", "b", "c")
+	push(12, "b", "c")
+	r, err := p.Read(t.Context(), f.now())
+	require.NoError(t, err)
+	require.InDelta(t, 5, r.Value, 0)
+	f.wait(12 * time.Second)
+	_, err = p.Read(t.Context(), f.now())
+	var empty *EmptyError
+	require.ErrorAs(t, err, &empty)
+	most, ok := p.Before(t.Context(), empty.Lost)
+	require.True(t, ok)
+	require.InDelta(t, 9, most, 0)
+
+	push(4, "a")
+	r, err = p.Read(t.Context(), f.now())
+	require.NoError(t, err)
+	require.InDelta(t, 4, r.Value, 0)
+	require.Equal(t, 2, r.Lost.Count)
+	most, ok = p.Before(t.Context(), r.Lost)
+	require.True(t, ok)
+	require.InDelta(t, 9, most, 0, "b and c were seen last when a was missing")
+}
