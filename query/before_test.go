@@ -91,4 +91,14 @@ func TestWhoIsBackFirstLeavesThemWhole(t *testing.T) {
 	most, ok = p.Before(t.Context(), r.Lost)
 	require.True(t, ok)
 	require.InDelta(t, 9, most, 0, "b and c were seen last when a was missing")
+
+	load["a"] = 1
+	push(30, "a", "b", "c")
+	push(12, "a", "c")
+	r, err = p.Read(t.Context(), f.now())
+	require.NoError(t, err)
+	require.Equal(t, 1, r.Lost.Count)
+	most, ok = p.Before(t.Context(), r.Lost)
+	require.True(t, ok)
+	require.InDelta(t, 6, most, 0, "the next loss is another one")
 }
