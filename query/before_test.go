@@ -102,3 +102,41 @@ func TestWhoIsBackFirstLeavesThemWhole(t *testing.T) {
 	require.True(t, ok)
 	require.InDelta(t, 6, most, 0, "the next loss is another one")
 }
+
+// TestWhatWasIsForgottenAfterARetention: losses that overlap one another, of a pod
+// each, do not hold for ever what the whole was at the first.
+func TestWhatWasIsForgottenAfterARetention(t *testing.T) {
+	f := newFixture(t)
+	e, err := New(Options{Store: f.store, Retention: 2 * time.Minute})
+	require.NoError(t, err)
+	p, err := e.Compile(`sum(x)`, LastOne)
+	require.NoError(t, err)
+	const pods, turn = 10, 20 // seconds
+	most := make([]float64, 0, 200)
+	for second := range cap(most) {
+		f.wait(time.Second)
+		a := f.store.Appender()
+		for pod := range pods {
+			if away := second - turn*(pod+1); away >= 0 && away < turn+15 {
+				continue // its turn to be silent, and a part of the next one's
+			}
+			load := 1.0
+			if second < turn {
+				load = 10
+			}
+			_, err := a.Append(labels.FromStrings(labels.MetricName, "x", "pod", fmt.Sprint(pod)), f.ms.Load(), load)
+			require.NoError(t, err)
+		}
+		a.Commit()
+		r, err := p.Read(t.Context(), f.now())
+		require.NoError(t, err)
+		v, ok := p.Before(t.Context(), r.Lost)
+		if r.Lost.Count == 0 || !ok {
+			v = r.Value
+		}
+		most = append(most, v)
+	}
+	require.InDelta(t, 10*pods, most[turn+15], 0, "a pod was lost when each had ten times the load")
+	require.InDelta(t, 10*pods, most[turn+100], 0, "there was always one missing since")
+	require.InDelta(t, pods-1, most[turn+160], 0, "that was a retention before the newest loss")
+}

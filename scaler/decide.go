@@ -20,7 +20,7 @@ const (
 	causeFiltered  cause = "filtered"    // a comparison in the query lets nothing through: 0
 	causeNeverSeen cause = "never_seen"  // nothing has started yet: 0
 	causeEnded     cause = "ended"       // the senders said that it is over: 0
-	causeIdle      cause = "gone_idle"   // the series went silent when there was no load: 0
+	causeIdle      cause = "gone_idle"   // the series went silent when they did not activate: the value then
 	causeOnMissing cause = "on_missing"  // the trigger or the default says what to answer
 	causeGone      cause = "held_gone"   // the series went silent under load: hold
 	causePartial   cause = "part_gone"   // some of the series did: the value from before
@@ -92,7 +92,8 @@ func decide(s situation) answer {
 //   - no series, and the last decision (if any) was inactive: 0; nothing has started
 //   - no series, and the last decision was active: hold
 //   - all series were ended by their senders: 0
-//   - series fell silent, and there was no load then: 0
+//   - series fell silent, and the value was not active then: that value, since the
+//     HPA goes by it whatever is active; 0 when nobody can tell any more
 //   - series fell silent under load, or nobody can tell: hold
 //   - series are there but too fresh for the query's functions: hold
 func (s situation) judge() answer {
@@ -192,7 +193,7 @@ func (s situation) gone(empty *query.EmptyError) answer {
 	case ok && s.trigger.active(v):
 		return held(causeGone, fmt.Errorf("%w; the value was %v then. It goes on when they push again; onMissing: zero would make it 0", empty, v))
 	case ok:
-		return answer{cause: causeIdle}
+		return answer{value: v, cause: causeIdle}
 	case s.memory.known && !s.memory.active:
 		return answer{cause: causeIdle}
 	default:

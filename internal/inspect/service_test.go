@@ -48,7 +48,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "ended", md: kserve, data: func(r *rig) { busy(r); r.end("a"); r.end("b") }, cause: "ended",
 			verdict: "inactive: 0 is not above the activation target 0; the senders said that all series ended"},
 		{name: "idle", md: kserve, data: func(r *rig) { busy(r); r.push("a", 0); r.push("b", 0); r.wait(time.Minute) }, cause: "gone_idle",
-			verdict: "inactive: 0 is not above the activation target 0; the series fell silent, and there was no load then"},
+			verdict: "inactive: 0 is not above the activation target 0; the value from just before the series fell silent, which was not active"},
 		{name: "gone under load", md: kserve, data: func(r *rig) { busy(r); r.wait(time.Minute) }, cause: "held_gone",
 			verdict: "holding: the query: 2 series stopped coming without saying that they ended, the last at 2023-11-14T22:13:30Z; the value was 9 then."},
 		{name: "partly gone", md: kserve, data: func(r *rig) {

@@ -15,7 +15,7 @@ var verdicts = map[string]string{
 	"ended":      "the senders said that all series ended",
 	"part_gone":  "the value from before some series fell silent under load, for as long as they are remembered",
 	"restored":   "the value from before the restart, for as long as the pods have to come back",
-	"gone_idle":  "the series fell silent, and there was no load then",
+	"gone_idle":  "the value from just before the series fell silent, which was not active",
 	"on_missing": "there is no data, and onMissing says what that means",
 }
 
