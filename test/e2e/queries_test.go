@@ -1,11 +1,13 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/test/e2e/modelserver"
+	"github.com/keda-otel-scaler/keda-otel-scaler/test/e2e/poll"
 )
 
 // window is the range of the page's rates, and so the time it takes until the
@@ -80,12 +82,16 @@ func TestModelServerRestarts(t *testing.T) {
 	pods[1].Set(load)
 	total := s.consume(t, namespace, wrapped(tokens, namespace), "100")
 	rate := s.consume(t, namespace, wrapped("rate("+tokens+"[10s])", namespace), "100")
-	rate.becomes(t, appears, reading{200, true}, 20)
-
-	before, err := total.read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	// Until the window has nothing but scrapes, one and the zero that the counter
+	// began with are a rate, and then too few.
+	var before reading
+	poll.Until(t, appears, func(ctx context.Context) (err error) {
+		if before, err = total.read(ctx); err == nil && before.value < 12*200 {
+			err = fmt.Errorf("%v tokens so far", before.value)
+		}
+		return err
+	})
+	rate.becomes(t, follows, reading{200, true}, 20)
 	pods[0].Stop(t)
 	// The marker takes one counter out of the sum; the other goes on.
 	sensible := between(0, 230)
