@@ -25,7 +25,7 @@ func run(ctx context.Context, o options, screen *screen) error {
 	var svc *service
 	binary, err := buildService(ctx, "..", dir)
 	if err == nil {
-		svc, err = startService(ctx, binary, func(line string) { screen.note("%s: %s", command, line) })
+		svc, err = startService(ctx, binary, newWave(o.wave, o.max, o.target).retention(), func(line string) { screen.note("%s: %s", command, line) })
 	}
 	if err != nil {
 		if ctx.Err() != nil {
@@ -107,7 +107,8 @@ func play(ctx context.Context, o options, svc *service, screen *screen) error {
 		f := frame{elapsed: time.Since(start), sampleAge: -1, stream: stream.Load()}
 		f.load = load.load(f.elapsed)
 		if load.kills(before, f.elapsed) && len(pods.pods) > 1 {
-			screen.note("killed pod %s: no goodbye, so its last value counts until it has missed its pushes; a new pod takes over", pods.kill())
+			screen.note("killed pod %s: no goodbye, so its last value counts until it has missed its pushes, and for %v KEDA is told no less than before: "+
+				"only its metrics may be lost; a new pod takes over", pods.kill(), load.retention())
 		}
 		before = f.elapsed
 		if age, ok := pods.sampleAge(time.Now()); ok {

@@ -48,9 +48,10 @@ type service struct {
 	cancel    context.CancelFunc
 }
 
-// startService runs the binary on free ports and waits until it listens.
+// startService runs the binary on free ports and waits until it listens. It
+// remembers what was pushed for the retention.
 // Log lines that are more than information go to forward.
-func startService(ctx context.Context, binary string, forward func(string)) (*service, error) {
+func startService(ctx context.Context, binary string, retention time.Duration, forward func(string)) (*service, error) {
 	// The service outlives ctx: it must still be there for the pods' last push.
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	cmd := exec.CommandContext(own, binary, "serve",
@@ -60,6 +61,7 @@ func startService(ctx context.Context, binary string, forward func(string)) (*se
 		"--http-address=127.0.0.1:0",
 		"--telemetry-address=127.0.0.1:0",
 		"--warm-up=2s", // a pod here pushes within one
+		"--retention="+retention.String(),
 		"--log-level=info",
 	)
 	cmd.Cancel = func() error {

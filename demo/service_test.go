@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -19,7 +20,7 @@ func TestServiceThatEndsAtOnce(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	var lines []string
-	_, err = startService(t.Context(), self, func(line string) { lines = append(lines, line) })
+	_, err = startService(t.Context(), self, time.Minute, func(line string) { lines = append(lines, line) })
 	assert.EqualError(t, err, "keda-otel-scaler ended with exit code 3 before it listened")
 	assert.Equal(t, []string{`ERROR msg="no such port" port=x`, "panic: of sorts"}, lines)
 }

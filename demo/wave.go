@@ -42,6 +42,12 @@ func (w wave) load(elapsed time.Duration) int {
 	return int(math.Ceil(height * float64(w.peak)))
 }
 
+// retention is what the service is run with: the load of a pod that was killed is
+// held so long, and the way down is to be seen in the same wave.
+func (w wave) retention() time.Duration {
+	return max(12*time.Second, w.period/4).Round(time.Second)
+}
+
 // kills reports whether the moment to kill a pod lies in (before, now].
 func (w wave) kills(before, now time.Duration) bool {
 	moment := now - now%w.period + time.Duration(waveKillsAt*float64(w.period))

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"io"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestWaveGoesFromIdleToThePeakAndBack(t *testing.T) {
@@ -37,6 +39,15 @@ func TestWaveKillsOnceAPeriod(t *testing.T) {
 		}
 	}
 	assert.Equal(t, []int{9, 29, 49}, killed)
+}
+
+// TestTheWayDownIsSeen: what is held for a killed pod is let go before the wave ends.
+func TestTheWayDownIsSeen(t *testing.T) {
+	o, err := parseOptions(nil, io.Discard)
+	require.NoError(t, err)
+	w := newWave(o.wave, o.max, o.target)
+	free := time.Duration(waveKillsAt*float64(w.period)) + w.retention()
+	assert.Greater(t, w.load(free), w.peak/2)
 }
 
 func TestShareDealsOutEverything(t *testing.T) {
