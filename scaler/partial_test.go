@@ -72,6 +72,21 @@ func TestThoseThatAreLeftMayNeedMore(t *testing.T) {
 	r.require(kserve, 8, true) // not 10: that was without the lost ones
 }
 
+// TestALoadThatDoesNotActivateKeepsItsReplicas when all its senders vanish: the HPA
+// goes by the value, whatever is active.
+func TestALoadThatDoesNotActivateKeepsItsReplicas(t *testing.T) {
+	r := newRig(t, Options{})
+	busy := with(kserve, "activationTargetValue", "50")
+	r.pods(20, 20)
+	r.require(busy, 40, false)
+	for range 11 { // almost the retention
+		r.goOn(10 * time.Second)
+		r.require(busy, 40, false)
+	}
+	r.goOn(20 * time.Second)
+	r.require(busy, 0, false)
+}
+
 // TestSendersThatComeBackEndTheHold at once, with what they say then.
 func TestSendersThatComeBackEndTheHold(t *testing.T) {
 	r := newRig(t, Options{})
