@@ -127,10 +127,13 @@ func (f *fleet) sum() (sum float64) {
 func (f *fleet) push(ended *livePod) error {
 	p := pusher{namespace: f.namespace}
 	request := &collector.ExportMetricsServiceRequest{}
+	// One moment for all: the value then, which is held for who is lost, is their sum.
+	at := uint64(time.Now().UnixNano())
 	add := func(pod *livePod, flags metrics.DataPointFlags) {
 		p.pod = pod.name
 		one := p.request(pod.load).GetResourceMetrics()
-		one[0].GetScopeMetrics()[0].GetMetrics()[0].GetGauge().GetDataPoints()[0].Flags = uint32(flags)
+		point := one[0].GetScopeMetrics()[0].GetMetrics()[0].GetGauge().GetDataPoints()[0]
+		point.Flags, point.TimeUnixNano = uint32(flags), at
 		request.ResourceMetrics = append(request.ResourceMetrics, one...)
 	}
 	for _, pod := range f.pods {
