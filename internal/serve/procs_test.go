@@ -82,7 +82,7 @@ func TestWhoNeedsASpareThread(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			i := start(t, "--warm-up=0")
+			i := start(t, "--warm-up=0", "--query-timeout=1m") // under a race detector on a busy machine
 			require.Equal(t, before, runtime.GOMAXPROCS(0))
 			needs(i)
 			require.Equal(t, before+1, runtime.GOMAXPROCS(0))
