@@ -48,9 +48,8 @@ type service struct {
 	cancel    context.CancelFunc
 }
 
-// startService runs the binary on free ports and waits until it listens. It
-// remembers what was pushed for the retention.
-// Log lines that are more than information go to forward.
+// startService runs the binary on free ports, with a retention, and waits until it
+// listens. Log lines that are more than information go to forward.
 func startService(ctx context.Context, binary string, retention time.Duration, forward func(string)) (*service, error) {
 	// The service outlives ctx: it must still be there for the pods' last push.
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))

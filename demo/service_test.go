@@ -22,5 +22,5 @@ func TestServiceThatEndsAtOnce(t *testing.T) {
 	var lines []string
 	_, err = startService(t.Context(), self, time.Minute, func(line string) { lines = append(lines, line) })
 	assert.EqualError(t, err, "keda-otel-scaler ended with exit code 3 before it listened")
-	assert.Equal(t, []string{`ERROR msg="no such port" port=x`, "panic: of sorts"}, lines)
+	assert.Equal(t, []string{`ERROR msg="no such port" remembers=true`, "panic: of sorts"}, lines)
 }

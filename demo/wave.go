@@ -43,9 +43,10 @@ func (w wave) load(elapsed time.Duration) int {
 }
 
 // retention is what the service is run with: the load of a pod that was killed is
-// held so long, and the way down is to be seen in the same wave.
+// held so long, and the way down is to be seen in the same wave. It is the
+// service's own, two minutes, where there is time for that.
 func (w wave) retention() time.Duration {
-	return max(12*time.Second, w.period/4).Round(time.Second)
+	return min(max(12*time.Second, w.period/4), 2*time.Minute).Round(time.Second)
 }
 
 // kills reports whether the moment to kill a pod lies in (before, now].

@@ -45,9 +45,12 @@ func TestWaveKillsOnceAPeriod(t *testing.T) {
 func TestTheWayDownIsSeen(t *testing.T) {
 	o, err := parseOptions(nil, io.Discard)
 	require.NoError(t, err)
-	w := newWave(o.wave, o.max, o.target)
-	free := time.Duration(waveKillsAt*float64(w.period)) + w.retention()
-	assert.Greater(t, w.load(free), w.peak/2)
+	for _, period := range []time.Duration{o.wave, time.Hour} {
+		w := newWave(period, o.max, o.target)
+		free := time.Duration(waveKillsAt*float64(w.period)) + w.retention()
+		assert.Greater(t, w.load(free), w.peak/2)
+		assert.LessOrEqual(t, w.retention(), 2*time.Minute, "no longer than the service by itself")
+	}
 }
 
 func TestShareDealsOutEverything(t *testing.T) {
