@@ -54,10 +54,7 @@ func TestTheNewestLossesAreLookedAt(t *testing.T) {
 // those who were seen last when it was missing.
 func TestWhoIsBackFirstLeavesThemWhole(t *testing.T) {
 	f := newFixture(t)
-	e, err := New(Options{Store: f.store, Retention: 2 * time.Minute})
-	require.NoError(t, err)
-	p, err := e.Compile(`sum(x)`, LastOne)
-	require.NoError(t, err)
+	p := f.plan(`sum(x)`, LastOne)
 	load := map[string]float64{"a": 4, "b": 2, "c": 3}
 	push := func(seconds int, pods ...string) {
 		for range seconds {
@@ -107,10 +104,7 @@ func TestWhoIsBackFirstLeavesThemWhole(t *testing.T) {
 // each, do not hold for ever what the whole was at the first.
 func TestWhatWasIsForgottenAfterARetention(t *testing.T) {
 	f := newFixture(t)
-	e, err := New(Options{Store: f.store, Retention: 2 * time.Minute})
-	require.NoError(t, err)
-	p, err := e.Compile(`sum(x)`, LastOne)
-	require.NoError(t, err)
+	p := f.plan(`sum(x)`, LastOne)
 	const pods, turn = 10, 20 // seconds
 	most := make([]float64, 0, 200)
 	for second := range cap(most) {
