@@ -261,7 +261,7 @@ func (in *batch) findOrigin(raw []byte, points int) (o *origin, ok bool) {
 		return nil, false
 	}
 	o = &origin{id: id, points: points}
-	o.labels, o.problem = in.t.resourceLabels(md.ResourceMetrics().At(0).Resource())
+	o.labels, o.without = in.t.resourceLabels(md.ResourceMetrics().At(0).Resource())
 	return in.r.cache.putOrigin(o), true
 }
 

@@ -14,9 +14,7 @@ func (in *batch) store() {
 	for i := range in.resources {
 		r := &in.resources[i]
 		in.t.resource = r.origin.labels
-		if r.origin.problem != nil {
-			in.t.result.warn("", r.origin.problem)
-		}
+		in.t.result.drop("", &r.origin.without)
 		for j := range metrics[:r.metrics] {
 			m := &metrics[j]
 			switch {
@@ -76,7 +74,8 @@ func (in *batch) reject(m *metricPart, err error) {
 	in.t.result.reject(m.kind, name, 1, err)
 }
 
-// slowNumber takes a number whose series has to be looked up, and remembers that.
+// slowNumber takes a number whose series has to be looked up, and remembers that,
+// unless an attribute was dropped: every request reports that again.
 func (in *batch) slowNumber(o *origin, m *metricPart, p *point) error {
 	if err := in.enter(m); err != nil {
 		return err
@@ -96,7 +95,7 @@ func (in *batch) slowNumber(o *origin, m *metricPart, p *point) error {
 		}
 	}
 	in.describe(m)
-	if ser := in.app.Last(); ser != nil {
+	if ser := in.app.Last(); ser != nil && in.t.without.first == nil {
 		in.r.cache.put(o, p.id, ser)
 	}
 	return nil
@@ -191,7 +190,8 @@ func (in *batch) known(m *metricPart, p *point, h *histogramPart) error {
 	return first.err
 }
 
-// slowHistogram takes a histogram as pdata's, and remembers its series.
+// slowHistogram takes a histogram as pdata's, and remembers its series, as
+// slowNumber does.
 func (in *batch) slowHistogram(o *origin, m *metricPart, p *point) error {
 	if err := in.enter(m); err != nil {
 		return err
@@ -205,7 +205,7 @@ func (in *batch) slowHistogram(o *origin, m *metricPart, p *point) error {
 		return err
 	}
 	in.describe(m)
-	if !p.plain {
+	if !p.plain || in.t.without.first != nil {
 		return nil // a marker: its bounds, if any, mean nothing
 	}
 	var all []*store.Series

@@ -21,12 +21,19 @@ const maxLabelBytes = 32 << 10
 // where the same few keys come back with every point.
 type namer struct {
 	known  map[string]string // label names by key
+	bad    map[string]error  // keys that can't be labels, and why
 	joined []joinable        // scratch
 }
 
 type joinable struct{ name, key, value string }
 
-func newNamer() *namer { return &namer{known: map[string]string{}} }
+func newNamer() *namer { return &namer{known: map[string]string{}, bad: map[string]error{}} }
+
+// reset forgets the keys of a request.
+func (n *namer) reset() {
+	clear(n.known)
+	clear(n.bad)
+}
 
 var errNoName = errors.New("a metric has no name")
 
@@ -41,9 +48,14 @@ func (n *namer) label(key string) (string, error) {
 	if name, ok := n.known[key]; ok {
 		return name, nil
 	}
+	if err, ok := n.bad[key]; ok {
+		return "", err
+	}
 	name, err := naming.Label(key)
 	if err != nil {
-		return "", fmt.Errorf("attribute %q can't be a label: %w", clip(key), err)
+		err = fmt.Errorf("attribute %q can't be a label, so it is not stored: %w", clip(key), err)
+		n.bad[key] = err
+		return "", err
 	}
 	n.known[key] = name
 	return name, nil
@@ -51,8 +63,9 @@ func (n *namer) label(key string) (string, error) {
 
 // appendLabels appends the labels of attrs to dst, sorted by name, each name
 // once. Attributes whose names become the same are joined with ";" in the order
-// of their keys, and empty ones are absent, as they are in Prometheus.
-func (n *namer) appendLabels(dst []labels.Label, attrs []attribute) ([]labels.Label, error) {
+// of their keys, and empty ones are absent, as they are in Prometheus. Attributes
+// whose keys can't be labels are dropped: they must not cost a point.
+func (n *namer) appendLabels(dst []labels.Label, attrs []attribute) (ls []labels.Label, without dropped) {
 	js := n.joined[:0]
 	defer func() {
 		clear(js)
@@ -64,7 +77,8 @@ func (n *namer) appendLabels(dst []labels.Label, attrs []attribute) ([]labels.La
 		}
 		name, err := n.label(a.key)
 		if err != nil {
-			return dst, err
+			without.add(a.key, err)
+			continue
 		}
 		if name == labels.MetricName {
 			continue
@@ -83,7 +97,7 @@ func (n *namer) appendLabels(dst []labels.Label, attrs []attribute) ([]labels.La
 		dst = append(dst, labels.Label{Name: js[i].name, Value: joinValues(js[i:end])})
 		i = end
 	}
-	return dst, nil
+	return dst, without
 }
 
 func joinValues(js []joinable) string {

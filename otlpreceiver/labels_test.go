@@ -102,14 +102,6 @@ func TestLabelNames(t *testing.T) {
 	}
 }
 
-func TestPointWithAnAttributeThatCannotBeALabelIsRejected(t *testing.T) {
-	h := serve(t, config{})
-	ps := h.send(pointWith(attr("", str("v"))), pointWith(attr("___", str("v"))), pointWith(attr("ok", str("v"))))
-	require.EqualValues(t, 2, ps.GetRejectedDataPoints())
-	require.Contains(t, ps.GetErrorMessage(), `attribute "___" can't be a label`)
-	require.Equal(t, []string{`g{ok="v"} 1@0`}, h.held(""))
-}
-
 func TestCollidingAttributesAreJoinedInTheOrderOfTheirKeys(t *testing.T) {
 	h := serve(t, config{attributes: []string{"*"}})
 	require.Nil(t, h.export(resource(kv("r_x", "2", "r.x", "1"),

@@ -60,6 +60,7 @@ func reasonFor(err error) reason {
 type metrics struct {
 	by      [transports]transportMetrics
 	reasons [len(reasons)]prometheus.Counter
+	dropped [dropReasons]prometheus.Counter
 	refused [refusedFors]prometheus.Counter
 	age     prometheus.Histogram
 }
@@ -85,6 +86,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	rejected := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_otlp_points_rejected_total",
 		Help: "OTLP data points that were rejected, by why.",
+	}, []string{"reason"})
+	dropped := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "keda_otel_scaler_otlp_attributes_dropped_total",
+		Help: "Attributes of OTLP data points and resources that were not stored because their keys can't be labels, by why; the points were stored.",
 	}, []string{"reason"})
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_otlp_requests_refused_total",
@@ -114,13 +119,16 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	for i := range reasons {
 		m.reasons[i] = rejected.WithLabelValues(reasons[i].name)
 	}
+	for i := range m.dropped {
+		m.dropped[i] = dropped.WithLabelValues(dropReasonNames[i])
+	}
 	for i := range m.refused {
 		m.refused[i] = refused.WithLabelValues(refusedForNames[i])
 	}
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{requests, refused, size, points, rejected, m.age} {
+	for _, c := range []prometheus.Collector{requests, refused, size, points, rejected, dropped, m.age} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("registering the OTLP receiver's metrics: %w", err)
 		}
@@ -142,6 +150,11 @@ func (m *metrics) count(in *batch, via transport) {
 		}
 	} else {
 		by.ok.Inc()
+	}
+	for i, n := range r.dropped {
+		if n > 0 {
+			m.dropped[i].Add(float64(n))
+		}
 	}
 	for k := range kinds {
 		if n := r.accepted[k]; n > 0 {

@@ -17,7 +17,7 @@ import (
 type origin struct {
 	id      key
 	labels  []labels.Label // that its points take from it
-	problem error          // what the sender is told about it with every request
+	without dropped        // of its attributes, which every request reports
 	points  int            // of its first request
 	used    atomic.Uint32  // the cache's age when it was last hit
 	// next is what came after it in a request, and most likely will again. It may

@@ -34,6 +34,7 @@ func (k kind) String() string { return kindNames[k] }
 type result struct {
 	accepted, rejected [kinds]int64
 	reasons            [len(reasons)]int64 // rejected
+	dropped            [dropReasons]int64  // attributes
 
 	notes []note          // the first distinct ones
 	seen  map[noteKey]int // place in notes, or -1
@@ -75,6 +76,18 @@ func (r *result) reject(k kind, metric string, n int64, err error) {
 // warn tells the sender of something that cost no data point.
 func (r *result) warn(metric string, err error) { r.note(metric, reasonFor(err), err, 0) }
 
+// drop counts the attributes that are not stored of a point or, if metric is
+// empty, of a resource, and tells the sender of the first.
+func (r *result) drop(metric string, d *dropped) {
+	if d.first == nil {
+		return
+	}
+	for i, n := range d.count {
+		r.dropped[i] += n
+	}
+	r.warn(metric, d.first)
+}
+
 func (r *result) note(metric string, why reason, err error, points int64) {
 	key := noteKey{metric: metric, reason: why}
 	if why == invalid {
@@ -98,6 +111,13 @@ func (r *result) mark(key noteKey, i int) {
 		r.seen = map[noteKey]int{}
 	}
 	r.seen[key] = i
+}
+
+func (r *result) droppedAttributes() (n int64) {
+	for _, k := range r.dropped {
+		n += k
+	}
+	return n
 }
 
 func (r *result) rejectedPoints() (n int64) {

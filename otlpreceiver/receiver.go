@@ -74,6 +74,7 @@ type Receiver struct {
 	pdataOnly bool      // for tests: no hot path
 
 	warned        atomic.Int64 // when rejected points were last logged, in ns
+	dropWarned    atomic.Int64 // when dropped attributes alone were
 	refusalWarned atomic.Int64 // when refused requests were
 }
 
@@ -251,7 +252,7 @@ func (r *Receiver) respond(ctx context.Context, res *result, f *format) (*respon
 		return &f.accepted, nil
 	}
 	rejected := res.rejectedPoints()
-	r.warn(ctx, rejected, msg)
+	r.warn(ctx, rejected, res.droppedAttributes(), msg)
 	out := pmetricotlp.NewExportResponse()
 	out.PartialSuccess().SetRejectedDataPoints(rejected)
 	out.PartialSuccess().SetErrorMessage(msg)
@@ -262,13 +263,18 @@ func (r *Receiver) respond(ctx context.Context, res *result, f *format) (*respon
 	return (*response)(&b), nil
 }
 
-// warn logs a message unless one was logged within warnInterval.
-func (r *Receiver) warn(ctx context.Context, rejected int64, msg string) {
-	if !r.mayWarn(&r.warned) {
+// warn logs a message unless one was logged within warnInterval. Dropped attributes
+// have an interval of their own: they must not hide that points are lost.
+func (r *Receiver) warn(ctx context.Context, rejected, dropped int64, msg string) {
+	last := &r.warned
+	if rejected == 0 && dropped > 0 {
+		last = &r.dropWarned
+	}
+	if !r.mayWarn(last) {
 		return
 	}
-	r.log.LogAttrs(ctx, slog.LevelWarn, "OTLP data points not stored as sent",
-		slog.String("peer", peerOf(ctx)), slog.Int64("rejected", rejected), slog.String("reasons", msg))
+	r.log.LogAttrs(ctx, slog.LevelWarn, "OTLP data points not stored as sent", slog.String("peer", peerOf(ctx)),
+		slog.Int64("rejected", rejected), slog.Int64("dropped attributes", dropped), slog.String("reasons", msg))
 }
 
 // mayWarn is true once within warnInterval.

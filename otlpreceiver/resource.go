@@ -55,25 +55,16 @@ func (p promotion) takes(key string) bool {
 }
 
 // resourceLabels returns the labels that points take from their resource when
-// they have none of that name, sorted. An attribute that can't be a label is
-// left out and reported: it must not cost the resource its points.
-func (n *namer) resourceLabels(p promotion, attrs []attribute) (ls []labels.Label, problem error) {
+// they have none of that name, sorted, and which attributes are dropped.
+func (n *namer) resourceLabels(p promotion, attrs []attribute) (ls []labels.Label, without dropped) {
 	taken := make([]attribute, 0, len(attrs))
 	for _, a := range attrs {
-		if !p.takes(a.key) {
-			continue
+		if p.takes(a.key) {
+			taken = append(taken, a)
 		}
-		if _, err := n.label(a.key); err != nil {
-			problem = cmp.Or(problem, err)
-			continue
-		}
-		taken = append(taken, a)
 	}
-	promoted, err := n.appendLabels(nil, taken)
-	if err != nil {
-		return nil, err
-	}
-	return appendMerged(nil, fixedLabels(attrs), promoted), problem
+	promoted, without := n.appendLabels(nil, taken)
+	return appendMerged(nil, fixedLabels(attrs), promoted), without
 }
 
 // fixedLabels returns the labels that every resource gives, whatever is

@@ -76,14 +76,6 @@ func TestResourcesDoNotShareLabels(t *testing.T) {
 	require.Equal(t, []string{`g{pod="a"} 1@0`, `g{pod="b"} 3@0`, `g{} 2@0`}, h.held(""))
 }
 
-func TestResourceAttributeThatCannotBeALabelIsAWarning(t *testing.T) {
-	h := serve(t, config{attributes: []string{"*"}})
-	ps := h.export(resource(kv("", "x", "k8s.pod.name", "a"), gaugeOf("g", double(0, 1))))
-	require.Zero(t, ps.GetRejectedDataPoints())
-	require.Contains(t, ps.GetErrorMessage(), `resource: attribute "" can't be a label`)
-	require.Equal(t, []string{`g{k8s_pod_name="a", pod="a"} 1@0`}, h.held(""))
-}
-
 // What KServe's sidecar would send if its transform processor were missing.
 func TestKServeRequestWithoutTheTransformAnswersForItsWorkload(t *testing.T) {
 	h := serve(t, config{})

@@ -33,6 +33,7 @@ type translator struct {
 	series   seriesLabels   // of the point walked now
 	attrs    []attribute    // scratch
 	own      []labels.Label // scratch
+	without  dropped        // of the point walked now
 }
 
 func newTranslator(app *store.Appender, p promotion) *translator {
@@ -43,7 +44,7 @@ func newTranslator(app *store.Appender, p promotion) *translator {
 func (t *translator) reset() {
 	t.result = result{}
 	t.resource = nil
-	clear(t.names.known) // parts of that request
+	t.names.reset() // its keys are parts of that request
 }
 
 func (t *translator) walk(md pmetric.Metrics) {
@@ -59,21 +60,20 @@ func (t *translator) walk(md pmetric.Metrics) {
 
 // enterResource computes the labels of a resource, once for all its points.
 func (t *translator) enterResource(r pcommon.Resource) {
-	var problem error
-	if t.resource, problem = t.resourceLabels(r); problem != nil {
-		t.result.warn("", problem)
-	}
+	var without dropped
+	t.resource, without = t.resourceLabels(r)
+	t.result.drop("", &without)
 }
 
-// resourceLabels returns the labels that points take from a resource, and what
-// the sender must be told about it.
-func (t *translator) resourceLabels(r pcommon.Resource) ([]labels.Label, error) {
+// resourceLabels returns the labels that points take from a resource, and which
+// of its attributes are dropped.
+func (t *translator) resourceLabels(r pcommon.Resource) ([]labels.Label, dropped) {
 	t.attrs = appendAttributes(t.attrs[:0], r.Attributes())
-	ls, err := t.names.resourceLabels(t.promotion, t.attrs)
-	if err != nil {
-		err = fmt.Errorf("resource: %w", err)
+	ls, without := t.names.resourceLabels(t.promotion, t.attrs)
+	if without.first != nil {
+		without.first = fmt.Errorf("resource: %w", without.first)
 	}
-	return ls, err
+	return ls, without
 }
 
 // metric is what the points of one metric have in common.
@@ -156,10 +156,9 @@ func (t *translator) enter(m metric, p pointOf) (ms int64, err error) {
 }
 
 // label makes the labels of t.series of the point's attributes.
-func (t *translator) label(m metric) (err error) {
-	if t.own, err = t.names.appendLabels(t.own[:0], t.attrs); err != nil {
-		return err
-	}
+func (t *translator) label(m metric) error {
+	t.own, t.without = t.names.appendLabels(t.own[:0], t.attrs)
+	t.result.drop(m.sent, &t.without)
 	t.series.base = appendMerged(t.series.base[:0], t.own, t.resource)
 	return checkSize(m.name, t.series.base)
 }
