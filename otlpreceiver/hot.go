@@ -210,7 +210,7 @@ func (in *batch) slowHistogram(o *origin, m *metricPart, p *point) error {
 	}
 	var all []*store.Series
 	for lset := range in.t.histogramSeries(in.metric, dp) {
-		ser := in.app.Held(lset)
+		ser := in.app.Lookup(lset)
 		if ser == nil {
 			return nil
 		}

@@ -217,7 +217,7 @@ func TestStandingQueriesAreToldOfARequest(t *testing.T) {
 	h := serve(t, config{})
 	h.sendOK(gaugeOf("g", double(-1, 1)))
 	told := false
-	w, err := h.store.Watch([][]*labels.Matcher{{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "g")}}, func() { told = true })
+	w, err := h.store.Select([]*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "g")}, 0, func() { told = true })
 	require.NoError(t, err)
 	defer w.Close()
 	h.sendOK(gaugeOf("g", double(0, 2)))

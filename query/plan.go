@@ -65,7 +65,7 @@ func (p *Plan) overdue(err error) error {
 		return err
 	}
 	for _, ms := range p.selectors {
-		if p.e.opts.Store.Overdue(ms...) {
+		if p.e.opts.Store.TooOld(ms...) {
 			old := *empty
 			old.Reason = TooOld
 			return &old

@@ -21,9 +21,9 @@ type standing struct {
 	p *Plan
 
 	mu      sync.Mutex   // held during an evaluation, before all of the store's; guards what follows
-	kept    *store.Kept  // nil before the first evaluation, after the release, and without room
-	watch   *store.Watch // kept's, or one without series for streams; nil before the first of either
-	retired bool         // the engine has forgotten the plan; its last stream releases it
+	kept    *store.Selection   // stored; nil before the first evaluation, after the release, and without room
+	watched []*store.Selection // kept, or for streams one for each selector; none before the first of either
+	retired bool               // the engine has forgotten the plan; its last stream releases it
 	last    answer
 	read    int // samples that the last evaluation looked at
 
@@ -98,8 +98,8 @@ func (st *standing) instantLocked(ctx context.Context, ts int64) (store.Instant,
 	st.keepLocked()
 	st.armLocked()
 	if st.kept != nil {
-		if in, ok := st.kept.Instant(ts); ok {
-			return in, nil
+		if st.kept.Stored() {
+			return st.kept.Instant(ctx, ts)
 		}
 		st.kept = nil
 		if st.listeners.none() {
@@ -115,26 +115,38 @@ func (st *standing) keepLocked() {
 	if st.kept != nil || st.p.direct == nil || st.retired && st.listeners.none() {
 		return
 	}
-	if kept, err := st.p.e.opts.Store.Keep(st.p.direct.matchers, st.changed); err == nil {
-		st.releaseLocked() // a watch without series
-		st.kept, st.watch = kept, &kept.Watch
+	s := st.p.e.opts.Store
+	if s.SelectedCount() >= s.MaxSelected() {
+		return
 	}
+	kept, err := s.Select(st.p.direct.matchers, 0, st.changed)
+	if err != nil {
+		return
+	}
+	if !kept.Stored() {
+		kept.Close()
+		return
+	}
+	st.releaseLocked() // selections without series
+	st.kept, st.watched = kept, []*store.Selection{kept}
 }
 
 // armLocked has the next change told. What has changed so far is forgotten by
 // Arm, and so must be the answer from before. If nothing has, it stands.
 func (st *standing) armLocked() {
-	if st.watch != nil && !st.watch.Armed() {
-		st.last = answer{}
-		st.watch.Arm()
+	for _, sel := range st.watched {
+		if !sel.Armed() {
+			st.last = answer{}
+			sel.Arm()
+		}
 	}
 }
 
 func (st *standing) releaseLocked() {
-	if st.watch != nil {
-		st.watch.Close()
+	for _, sel := range st.watched {
+		sel.Close()
 	}
-	st.kept, st.watch, st.last = nil, nil, answer{}
+	st.kept, st.watched, st.last = nil, nil, answer{}
 }
 
 // retire lets the series go, at once or with the last stream.
@@ -152,13 +164,17 @@ func (st *standing) join(l *Watch) error {
 	defer st.mu.Unlock()
 	st.listeners.add(l)
 	st.keepLocked()
-	if st.watch != nil {
+	if len(st.watched) > 0 {
 		return nil
 	}
-	var err error
-	if st.watch, err = st.p.e.opts.Store.Watch(st.p.selectors, st.changed); err != nil {
-		st.listeners.remove(l)
-		return fmt.Errorf("watching %s: %w", st.p.text, err)
+	for _, ms := range st.p.selectors {
+		sel, err := st.p.e.opts.Store.Select(ms, 0, st.changed)
+		if err != nil {
+			st.releaseLocked()
+			st.listeners.remove(l)
+			return fmt.Errorf("watching %s: %w", st.p.text, err)
+		}
+		st.watched = append(st.watched, sel)
 	}
 	return nil
 }

@@ -123,12 +123,12 @@ func (st *standing) glance() (a answer, ok bool) {
 		return a, false
 	}
 	defer st.mu.Unlock()
-	if st.kept == nil || st.read > maxGlance {
+	if st.kept == nil || !st.kept.Stored() || st.read > maxGlance {
 		return a, false
 	}
 	st.armLocked()
-	in, ok := st.kept.Now()
-	if !ok {
+	in, err := st.kept.Now(context.Background())
+	if err != nil {
 		return a, false
 	}
 	if st.standsLocked(in.At()) {

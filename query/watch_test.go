@@ -250,7 +250,7 @@ func TestPushAllocatesNothingForItsListeners(t *testing.T) {
 		_, err := w.p.Eval(t.Context(), f.now())
 		require.NoError(t, err)
 		a := f.store.Appender()
-		held := a.Held(labels.FromStrings(labels.MetricName, "x", "pod", "a"))
+		held := a.Lookup(labels.FromStrings(labels.MetricName, "x", "pod", "a"))
 		allocs := testing.AllocsPerRun(1000, func() {
 			f.wait(time.Millisecond)
 			a.Reset()

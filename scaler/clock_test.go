@@ -19,7 +19,7 @@ func (r *rig) pushAt(pod string, off time.Duration, v float64) store.Outcome {
 	defer a.Commit()
 	out, err := a.Append(labels.FromStrings(labels.MetricName, "vllm:num_requests_running",
 		"namespace", "default", "deployment", "huggingface-fbopt-predictor", "pod", pod), r.ms.Load()+off.Milliseconds(), v)
-	if out == store.Refused {
+	if out == store.Rejected {
 		require.ErrorIs(r.t, err, store.ErrTooOld)
 	}
 	return out

@@ -7,20 +7,22 @@ import (
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/ring"
 )
 
 // Outcome is what became of an appended sample.
 type Outcome uint8
 
-// The outcomes of an append. All but Refused and Dropped leave the sample in
-// the store; a Duplicate was there already.
+// The outcomes of an append. After all but Rejected and Dropped the store contains the
+// sample; a Duplicate was there already.
 const (
 	Stored    Outcome = iota
-	Future            // its time lay in the future; stored at the time of arrival
+	Future            // its time was in the future; stored at the time of arrival
 	Late              // older than the newest sample; stored in its place
-	Duplicate         // a sample of that time is there already, which stays
+	Duplicate         // a sample of that time exists, and stays
 	Dropped           // a delta of which a part, or all, may have been counted
-	Refused           // see the error
+	Rejected          // see the error
 	outcomes
 )
 
@@ -32,15 +34,15 @@ func (o Outcome) String() string { return outcomeNames[o] }
 // Appender appends the samples of one request. All of them arrive at the same
 // moment. It is not safe for concurrent use.
 //
-// Samples go to series by their labels, or, without looking those up, to series
-// that were Held before.
+// A sample names its series by labels, or, without a look-up, as a series that Lookup
+// returned.
 type Appender struct {
 	s       *Store
 	now     int64
-	mint    int64 // samples older than this are refused
+	mint    int64 // samples older than this are rejected
 	start   int64 // when the counters appended now were zero, in ms; 0 if not known
 	last    *Series
-	touched []*Watch
+	touched []*Selection
 	counts  [outcomes]int
 	evicted int
 }
@@ -63,12 +65,12 @@ func (a *Appender) Reset() {
 // Arrival returns when the request arrived, in ms.
 func (a *Appender) Arrival() int64 { return a.now }
 
-// Since says when the counters that are appended from now on were zero, in ms;
-// 0 is for other values, and for counters of which that isn't known.
+// Since sets when the counters that are appended from now on were zero, in ms; 0 is for
+// other values, and for counters whose start is unknown.
 //
-// What a sender calls the start may be the first value it saw of somebody else's
-// counter, which was not zero. It sends that value as well, at that very time.
-// If the store was not there yet to take it, the start means nothing.
+// The start that a sender reports may be the time of the first value it saw of another
+// process' counter, which was not zero. It sends that value as well, with that time. If
+// the store did not exist then, it ignores the start.
 func (a *Appender) Since(start int64) {
 	if start < a.s.began.Load() {
 		start = 0
@@ -76,26 +78,25 @@ func (a *Appender) Since(start int64) {
 	a.start = start
 }
 
-// Held returns the series with these labels, or nil if there is none. It is
-// for AppendTo and the like, and may be freed at any time.
-func (a *Appender) Held(lset labels.Labels) *Series {
-	return a.s.stripes.get(hashOf(lset), lset, &a.s.index)
+// Lookup returns the series with these labels, or nil if there is none. It is for
+// AppendTo and AddTo, and may be freed at any time.
+func (a *Appender) Lookup(lset labels.Labels) *Series {
+	return a.s.stripes.get(hashOf(lset), lset, a.s.index)
 }
 
-// Last returns the series that the last sample went to which came with its labels,
-// or nil if that one was refused or ended a series that is not there. It may be
-// freed at any time, as one that is Held.
+// Last returns the series of the last sample that came with labels, or nil if that one
+// was rejected or ended an unknown series. It may be freed at any time.
 func (a *Appender) Last() *Series { return a.last }
 
-// AppendTo is Append to a series that was Held. It is the hot path. After
-// ErrFreed nothing was stored.
+// AppendTo is Append to a series from Lookup. It is the hot path. After ErrFreed
+// nothing was stored.
 func (a *Appender) AppendTo(ser *Series, t int64, v float64) (Outcome, error) {
-	return a.counted(a.to(ser, sample{t: t, v: v}, false))
+	return a.counted(a.to(ser, ring.Sample{T: t, V: v}, false))
 }
 
-// AddTo is Add to a series that was Held. After ErrFreed nothing was stored.
+// AddTo is Add to a series from Lookup. After ErrFreed nothing was stored.
 func (a *Appender) AddTo(ser *Series, t int64, delta float64) (Outcome, error) {
-	return a.counted(a.to(ser, sample{t: t, v: delta}, true))
+	return a.counted(a.to(ser, ring.Sample{T: t, V: delta}, true))
 }
 
 func (a *Appender) counted(out Outcome, err error) (Outcome, error) {
@@ -105,32 +106,31 @@ func (a *Appender) counted(out Outcome, err error) (Outcome, error) {
 	return out, err
 }
 
-// Append stores a float at t (ms). lset must hold __name__; it is not kept.
+// Append stores a float at t (ms). lset must contain __name__; it is not retained.
 func (a *Appender) Append(lset labels.Labels, t int64, v float64) (Outcome, error) {
-	return a.append(lset, sample{t: t, v: v}, false)
+	return a.append(lset, ring.Sample{T: t, V: v}, false)
 }
 
 // AppendHistogram stores a native histogram, which the caller must not change
 // afterwards.
 func (a *Appender) AppendHistogram(lset labels.Labels, t int64, h *histogram.FloatHistogram) (Outcome, error) {
-	return a.append(lset, sample{t: t, hist: h}, false)
+	return a.append(lset, ring.Sample{T: t, Hist: h}, false)
 }
 
 // Add stores the series' running total after a delta.
 func (a *Appender) Add(lset labels.Labels, t int64, delta float64) (Outcome, error) {
-	return a.append(lset, sample{t: t, v: delta}, true)
+	return a.append(lset, ring.Sample{T: t, V: delta}, true)
 }
 
 // AddHistogram stores the series' running total after a delta histogram, which
 // the caller must not change afterwards.
 func (a *Appender) AddHistogram(lset labels.Labels, t int64, delta *histogram.FloatHistogram) (Outcome, error) {
-	return a.append(lset, sample{t: t, hist: delta}, true)
+	return a.append(lset, ring.Sample{T: t, Hist: delta}, true)
 }
 
-// End stores a staleness marker at t: the series has ended. A series that the
-// store does not hold is not made.
+// End stores a staleness marker at t: the series has ended. It creates no series.
 func (a *Appender) End(lset labels.Labels, t int64) (Outcome, error) {
-	ser := a.Held(lset)
+	ser := a.Lookup(lset)
 	if a.last = ser; ser == nil {
 		a.counts[Dropped]++
 		return Dropped, nil
@@ -147,12 +147,12 @@ func (a *Appender) EndVariants(lset labels.Labels, label string, t int64) error 
 		ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, l.Name, l.Value))
 	})
 	ms = append(ms, labels.MustNewMatcher(labels.MatchNotEqual, label, ""))
-	found, err := a.s.find(context.Background(), ms...)
+	found, err := a.s.index.Find(context.Background(), ms...)
 	if err != nil {
 		return err
 	}
 	for _, ser := range found {
-		if ser.set.len() != lset.Len()+1 {
+		if ser.entry.Set.Len() != lset.Len()+1 {
 			continue
 		}
 		if _, err := a.end(ser, t); err != nil {
@@ -163,7 +163,7 @@ func (a *Appender) EndVariants(lset labels.Labels, label string, t int64) error 
 }
 
 func (a *Appender) end(ser *Series, t int64) (Outcome, error) {
-	out, err := a.to(ser, sample{t: t, v: staleNaN}, false)
+	out, err := a.to(ser, ring.Sample{T: t, V: ring.StaleNaN}, false)
 	if errors.Is(err, ErrFreed) {
 		err = nil // it had ended long ago
 	}
@@ -171,21 +171,21 @@ func (a *Appender) end(ser *Series, t int64) (Outcome, error) {
 	return out, err
 }
 
-func (a *Appender) append(lset labels.Labels, in sample, delta bool) (Outcome, error) {
+func (a *Appender) append(lset labels.Labels, in ring.Sample, delta bool) (Outcome, error) {
 	hash := hashOf(lset)
 	a.last = nil
-	if in.t < a.mint {
-		// Before the series is made: a refused sample must not cost one.
-		a.counts[Refused]++
-		return Refused, a.tooOld(lset, in)
+	if in.T < a.mint {
+		// Before the series is created: a rejected sample must not cost one.
+		a.counts[Rejected]++
+		return Rejected, a.rejectTooOld(lset, in)
 	}
 	for {
-		ser := a.s.stripes.get(hash, lset, &a.s.index)
+		ser := a.s.stripes.get(hash, lset, a.s.index)
 		if ser == nil {
 			var err error
 			if ser, err = a.s.create(lset, hash); err != nil {
-				a.counts[Refused]++
-				return Refused, err
+				a.counts[Rejected]++
+				return Rejected, err
 			}
 		}
 		out, err := a.to(ser, in, delta)
@@ -199,17 +199,17 @@ func (a *Appender) append(lset labels.Labels, in sample, delta bool) (Outcome, e
 }
 
 // to appends to a known series. After ErrFreed nothing was stored.
-func (a *Appender) to(ser *Series, in sample, delta bool) (Outcome, error) {
+func (a *Appender) to(ser *Series, in ring.Sample, delta bool) (Outcome, error) {
 	var ahead uint32
 	start := a.start
-	if in.t > a.now {
-		start = 0                                       // by the same wrong clock
-		ahead = uint32(min(in.t-a.now, math.MaxUint32)) //nolint:gosec // bounded right here
-		in.t = a.now
+	if in.T > a.now {
+		start = 0                                       // from the same wrong clock
+		ahead = uint32(min(in.T-a.now, math.MaxUint32)) //nolint:gosec // bounded right here
+		in.T = a.now
 	}
-	if in.t < a.mint {
-		lset, _ := a.s.index.labels(ser, &labels.ScratchBuilder{}) // none if it was freed
-		return Refused, a.tooOld(lset, in)
+	if in.T < a.mint {
+		lset, _ := a.s.index.Labels(ser, &labels.ScratchBuilder{}) // none if it was freed
+		return Rejected, a.rejectTooOld(lset, in)
 	}
 	ser.mu.Lock()
 	out, err := a.toLocked(ser, in, ahead, start, delta)
@@ -217,7 +217,7 @@ func (a *Appender) to(ser *Series, in sample, delta bool) (Outcome, error) {
 	return out, err
 }
 
-func (a *Appender) toLocked(ser *Series, in sample, ahead uint32, start int64, delta bool) (Outcome, error) {
+func (a *Appender) toLocked(ser *Series, in ring.Sample, ahead uint32, start int64, delta bool) (Outcome, error) {
 	if ser.freed {
 		return Dropped, ErrFreed
 	}
@@ -226,7 +226,7 @@ func (a *Appender) toLocked(ser *Series, in sample, ahead uint32, start int64, d
 		if in, ok = ser.addLocked(in, ahead, start); !ok {
 			return Dropped, nil
 		}
-		if ser.ring.len() > 0 {
+		if ser.ring.Len() > 0 {
 			start = 0 // the sender's; the running total goes on
 		}
 	}
@@ -235,19 +235,19 @@ func (a *Appender) toLocked(ser *Series, in sample, ahead uint32, start int64, d
 		a.evicted++
 	}
 	ser.silent = false
-	for _, w := range ser.watchesLocked() {
-		if w.mark() {
-			a.touched = append(a.touched, w)
+	for _, sel := range ser.selectionsLocked() {
+		if sel.mark() {
+			a.touched = append(a.touched, sel)
 		}
 	}
 	return out, nil
 }
 
-// Commit tells the watches that the appended samples concern. Samples are
-// visible to queries from the moment they were appended.
+// Commit notifies the selections of the appended samples. Queries can read a sample from
+// its append on.
 func (a *Appender) Commit() {
-	for i, w := range a.touched {
-		w.changed()
+	for i, sel := range a.touched {
+		sel.changed()
 		a.touched[i] = nil
 	}
 	a.touched = a.touched[:0]

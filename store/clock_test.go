@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 )
 
@@ -49,7 +48,7 @@ func TestAClockThatIsSet(t *testing.T) {
 					push(t, s, series("m", "pod", "dies"), now(), 2)
 				}
 				changes := atomic.Int32{}
-				w, err := s.Watch([][]*labels.Matcher{sel("m")}, func() { changes.Add(1) })
+				w, err := s.Select(sel("m"), 0, func() { changes.Add(1) })
 				require.NoError(t, err)
 				defer w.Close()
 				w.Arm()
@@ -65,7 +64,7 @@ func TestAClockThatIsSet(t *testing.T) {
 				}
 				p := present(t, s, "m")
 				require.Equal(t, []int{1, 1}, []int{p.Live, p.Gone}, "15 s later")
-				require.Equal(t, uint32(5000), s.Appender().Held(series("m", "pod", "lives")).interval)
+				require.Equal(t, uint32(5000), s.Appender().Lookup(series("m", "pod", "lives")).interval)
 				c.wait(2 * time.Minute)
 				s.Sweep()
 				require.Equal(t, 1, s.SeriesCount())

@@ -1,21 +1,28 @@
-// Package store keeps the last minutes of every series in memory.
+// Package store stores the last minutes of every series in memory.
 //
-// It owns series, their rings of samples, the label index, staleness, limits,
-// watches, and what senders say of a metric. It never parses OTLP, never evaluates
-// PromQL and never decides about scaling. Timestamps are milliseconds since the epoch on the store's
-// own clock; values are float64 or native histograms.
+// It owns series with their samples, the label index, staleness, limits, selections,
+// and metadata. It never parses OTLP, never evaluates PromQL and never decides about
+// scaling. Timestamps are milliseconds since the epoch on the store's own clock; values
+// are float64 or native histograms.
+//
+// # Layout
+//
+// Data structures that know nothing of a store are in internal: ring (the samples of a
+// series) and labelindex (labels in, series out). References between files run from
+// snapshots, queriers and selections to the store, then to series, then to these.
 //
 // # Staleness
 //
-// A series ends in one of two ways. The sender says so (a staleness marker is
-// stored), or it falls silent: when no push has arrived for three of the
-// series' own push intervals (at least ten seconds, at most the lookback) the
-// store's iterators show a staleness marker at that moment, so that every
-// evaluator agrees on when a dead pod has left the sum.
+// A series ends in one of two ways. Its sender ends it (a staleness marker is stored),
+// or it becomes silent: when no push has arrived for three of the series' own push
+// intervals (at least ten seconds, at most the lookback) the store's iterators return a
+// staleness marker at that moment, so that every evaluator agrees on when a dead pod
+// leaves the sum.
 //
 // # Locks
 //
-// Store.mu, then Kept.mu, described.mu or a stripe's lock, then index.mu, then
-// refs.mu, then Series.mu. overdue.mu is taken with nothing else locked. Appends to known series take one stripe's and the index' locks for
-// reading and one Series.mu; those to series that were Held take Series.mu alone.
+// Store.mu, then described.mu or a stripe's lock, then the index' lock, then Series.mu.
+// tooOld.mu is taken with nothing else locked. Appends to known series by labels take one
+// stripe's and the index' locks for reading and one Series.mu; those to series from
+// Lookup take Series.mu alone.
 package store

@@ -7,10 +7,11 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/labelindex"
 )
 
-// ErrHistogram says that a sample is a native histogram, which an Instant does
-// not read.
+// ErrHistogram: a sample is a native histogram, which an Instant does not read.
 var ErrHistogram = errors.New("sample is a native histogram")
 
 // Point is a float sample.
@@ -19,11 +20,11 @@ type Point struct {
 	F float64
 }
 
-// Instant is a selector's series as of a moment, in the order in which Select
-// returns them. What it shows is what the engine sees through a Querier, without
-// a copy of the samples. It is not safe for concurrent use.
+// Instant is a selector's series as of a moment, in the order in which a Querier returns
+// them. It returns what the engine reads through a Querier, without a copy of the
+// samples. It is not safe for concurrent use.
 type Instant struct {
-	x                  *index
+	x                  *labelindex.Index[Series]
 	series             []*Series
 	at, mint, lookback int64
 	until              int64
@@ -33,7 +34,7 @@ type Instant struct {
 
 // Instant returns the series that match ms as of at (ms).
 func (s *Store) Instant(ctx context.Context, at int64, ms ...*labels.Matcher) (Instant, error) {
-	found, err := s.find(ctx, ms...)
+	found, err := s.index.Find(ctx, ms...)
 	if err != nil {
 		return Instant{}, err
 	}
@@ -42,7 +43,7 @@ func (s *Store) Instant(ctx context.Context, at int64, ms ...*labels.Matcher) (I
 
 func (s *Store) instant(now, at int64, series []*Series) Instant {
 	return Instant{
-		x: &s.index, series: series, at: at,
+		x: s.index, series: series, at: at,
 		mint:     now - s.opts.Retention.Milliseconds(),
 		lookback: s.opts.Lookback.Milliseconds(),
 		until:    math.MaxInt64,
@@ -55,56 +56,55 @@ func (in *Instant) At() int64 { return in.at }
 // Len returns the number of series.
 func (in *Instant) Len() int { return len(in.series) }
 
-// Has tells whether the i-th series has a label of that name.
-func (in *Instant) Has(i int, name string) bool { return in.x.value(in.series[i], name) != "" }
+// Has reports whether the i-th series has a label of that name.
+func (in *Instant) Has(i int, name string) bool { return in.x.Label(in.series[i], name) != "" }
 
-// Until returns the moment, in ms, up to which Last would answer the same about
-// the series it was asked about, if nothing changes until then.
+// Until returns the moment, in ms, up to which Last would return the same for the series
+// it was called for, if nothing changes until then.
 func (in *Instant) Until() int64 { return in.until }
 
-// Lost tells which of the series asked about fell silent under load.
+// Lost returns which of the series read so far became silent under load.
 func (in *Instant) Lost() Loss { return in.lost }
 
-// Read returns how many samples were looked at so far.
+// Read returns how many samples were read so far.
 func (in *Instant) Read() int { return in.read }
 
-// Last returns the value of the i-th series; ok is false if the series is over
-// or has no sample within the lookback.
+// Last returns the value of the i-th series; ok is false if the series is silent or
+// ended, or has no sample within the lookback.
 func (in *Instant) Last(i int) (v float64, ok bool, err error) {
 	ser := in.series[i]
 	in.read++
 	ser.mu.Lock()
 	defer ser.mu.Unlock()
-	if ser.ring.len() == 0 {
+	if ser.ring.Len() == 0 {
 		return 0, false, nil
 	}
-	last := ser.ring.last()
-	over := int64(math.MaxInt64)
-	newest := last.t <= in.at
+	last := ser.ring.Last()
+	silentFrom := int64(math.MaxInt64)
+	newest := last.T <= in.at
 	if !newest {
-		// What is newer than the moment has no say yet, and nothing that follows
-		// from silence afterwards.
-		j := ser.ring.search(in.at + 1)
-		in.until = min(in.until, ser.ring.time(j))
+		// Newer samples do not count yet, nor does the silence after them.
+		j := ser.ring.Search(in.at + 1)
+		in.until = min(in.until, ser.ring.Time(j))
 		if j == 0 {
 			return 0, false, nil
 		}
-		last = ser.ring.at(j - 1)
-	} else if !last.stale() {
-		over = ser.overAtLocked(in.lookback)
+		last = ser.ring.At(j - 1)
+	} else if !last.Stale() {
+		silentFrom = ser.silentFromLocked(in.lookback)
 	}
-	expires := min(over, last.t+in.lookback)
-	if last.stale() || expires <= in.at || last.t < in.mint {
-		if newest && !last.stale() {
+	expires := min(silentFrom, last.T+in.lookback)
+	if last.Stale() || expires <= in.at || last.T < in.mint {
+		if newest && !last.Stale() {
 			in.lost.add(last)
 		}
 		return 0, false, nil
 	}
-	if last.hist != nil {
+	if last.Hist != nil {
 		return 0, false, ErrHistogram
 	}
 	in.until = min(in.until, expires)
-	return last.v, true, nil
+	return last.V, true, nil
 }
 
 // Range appends the samples of the i-th series in the window (ms) that ends at
@@ -113,22 +113,22 @@ func (in *Instant) Range(i int, window int64, dst []Point) ([]Point, error) {
 	ser := in.series[i]
 	ser.mu.Lock()
 	defer ser.mu.Unlock()
-	if n := ser.ring.len(); n > 0 {
-		last := ser.ring.last()
-		if last.t <= in.at && !last.stale() && min(ser.overAtLocked(in.lookback), last.t+in.lookback) <= in.at {
+	if n := ser.ring.Len(); n > 0 {
+		last := ser.ring.Last()
+		if last.T <= in.at && !last.Stale() && min(ser.silentFromLocked(in.lookback), last.T+in.lookback) <= in.at {
 			in.lost.add(last)
 		}
 	}
-	for j := ser.ring.search(max(in.at-window+1, in.mint)); j < ser.ring.len(); j++ {
-		s := ser.ring.at(j)
+	for j := ser.ring.Search(max(in.at-window+1, in.mint)); j < ser.ring.Len(); j++ {
+		s := ser.ring.At(j)
 		in.read++
 		switch {
-		case s.t > in.at:
+		case s.T > in.at:
 			return dst, nil
-		case s.hist != nil:
+		case s.Hist != nil:
 			return dst, ErrHistogram
-		case !value.IsStaleNaN(s.v):
-			dst = append(dst, Point{s.t, s.v})
+		case !value.IsStaleNaN(s.V):
+			dst = append(dst, Point{s.T, s.V})
 		}
 	}
 	return dst, nil

@@ -10,34 +10,33 @@ import (
 )
 
 const (
-	// maxDescribed bounds the metrics whose metadata is kept; further ones go
-	// without.
+	// maxDescribed bounds the metrics whose metadata is stored.
 	maxDescribed = 10_000
 	maxHelp      = 1024 // bytes of each help text
 	maxUnit      = 64   // bytes of each unit
 )
 
-// described is the metadata of metrics, by the name of the family: one for all
-// series of a histogram. It is there for as long as a series of the family is.
+// described is the metadata of metrics, by the name of the family: one for all series of
+// a histogram. It is stored as long as the family has a series.
 type described struct {
 	mu       sync.RWMutex // guards what follows; taken after Store.mu
 	families map[string]metadata.Metadata
 }
 
-// Describe keeps what a metric's sender says about it, in place of what was said
-// before, if the metric has series. What is too long is cut off.
+// Describe replaces the metadata of a metric, if the metric has series. It cuts off what
+// is too long.
 func (a *Appender) Describe(family string, m metadata.Metadata) { a.s.describe(family, m) }
 
 func (s *Store) describe(family string, m metadata.Metadata) {
 	m.Help, m.Unit = cut(m.Help, maxHelp), cut(m.Unit, maxUnit)
 	d := &s.described
 	d.mu.RLock()
-	held, known := d.families[family]
+	stored, known := d.families[family]
 	d.mu.RUnlock()
-	if known && held == m {
+	if known && stored == m {
 		return
 	}
-	// With the store locked no series goes, whose metadata would stay behind.
+	// With the store locked no series is freed, whose metadata would remain.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.hasFamilyLocked(family, m.Type) {
@@ -52,7 +51,7 @@ func (s *Store) describe(family string, m metadata.Metadata) {
 	d.families[strings.Clone(family)] = m
 }
 
-// hasFamilyLocked tells whether there is a series of the family. A classic
+// hasFamilyLocked reports whether there is a series of the family. A classic
 // histogram and a summary always have a count.
 func (s *Store) hasFamilyLocked(family string, kind model.MetricType) bool {
 	if s.names[family] != nil {
@@ -65,8 +64,8 @@ func (s *Store) hasFamilyLocked(family string, kind model.MetricType) bool {
 	return false
 }
 
-// undescribeLocked is for a metric name whose last series has gone, with the
-// store locked.
+// undescribeLocked removes the metadata of a metric name that has no series anymore, with
+// the store locked.
 func (s *Store) undescribeLocked(name string) {
 	d := &s.described
 	d.mu.Lock()
@@ -85,8 +84,8 @@ func cut(s string, most int) string {
 	return strings.ToValidUTF8(s, "")
 }
 
-// Metadata returns the type, unit and help of a metric family, or of all there
-// are if its name is empty. The map is the caller's.
+// Metadata returns the type, unit and help of a metric family, or of all
+// if its name is empty. The map is the caller's.
 func (s *Store) Metadata(family string) map[string]metadata.Metadata {
 	d := &s.described
 	d.mu.RLock()

@@ -5,17 +5,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// metrics are the store's own; all of them exist from the start, so that a
-// rate over one never misses its first increase.
+// metrics are the store's own. All of them exist from the start, so that a rate over one
+// never misses its first increase.
 type metrics struct {
-	samples       [outcomes]prometheus.Counter
-	evicted       prometheus.Counter
-	created       prometheus.Counter
-	freed         prometheus.Counter
-	refusedTotal  prometheus.Counter
-	refusedMetric prometheus.Counter
-	refusedMemory prometheus.Counter
-	steps         prometheus.Counter
+	samples        [outcomes]prometheus.Counter
+	evicted        prometheus.Counter
+	created        prometheus.Counter
+	freed          prometheus.Counter
+	rejectedTotal  prometheus.Counter
+	rejectedMetric prometheus.Counter
+	rejectedMemory prometheus.Counter
+	steps          prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
@@ -24,7 +24,7 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 		Name: "keda_otel_scaler_samples_total",
 		Help: "Samples handed to the store, by what became of them.",
 	}, []string{"outcome"})
-	refused := f.NewCounterVec(prometheus.CounterOpts{
+	rejected := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_series_refused_total",
 		Help: "New series refused, by the limit that was reached.",
 	}, []string{"limit"})
@@ -35,7 +35,7 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "keda_otel_scaler_series_kept",
 		Help: "Series kept at hand for queries, counted once for each query.",
-	}, func() float64 { return float64(s.KeptCount()) })
+	}, func() float64 { return float64(s.SelectedCount()) })
 	for state := range states {
 		f.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "keda_otel_scaler_series_states",
@@ -56,9 +56,9 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 			Name: "keda_otel_scaler_series_freed_total",
 			Help: "Series freed after they had no sample for the retention, or by a reset.",
 		}),
-		refusedTotal:  refused.WithLabelValues("all"),
-		refusedMetric: refused.WithLabelValues("metric"),
-		refusedMemory: refused.WithLabelValues("memory"),
+		rejectedTotal:  rejected.WithLabelValues("all"),
+		rejectedMetric: rejected.WithLabelValues("metric"),
+		rejectedMemory: rejected.WithLabelValues("memory"),
 	}
 	m.steps = f.NewCounter(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_clock_steps_total",

@@ -8,8 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/ring"
 )
 
 // naive is a store as one would write it on a napkin: every sample that was
@@ -194,7 +195,7 @@ func TestConcurrentAppendQuerySweepWatch(t *testing.T) {
 	background(s.Sweep)
 	background(func() { read(t, s, "m", -3600, 1e9) })
 	background(func() {
-		w, err := s.Watch([][]*labels.Matcher{sel("m", "writer", "1")}, func() {})
+		w, err := s.Select(sel("m", "writer", "1"), 0, func() {})
 		if err == nil {
 			w.Arm()
 			_, _ = s.Presence(t.Context(), sel("m")...)
@@ -229,7 +230,7 @@ func TestConcurrentAppendQuerySweepWatch(t *testing.T) {
 	}
 	for i := range s.stripes {
 		for _, ser := range s.stripes.snapshot(i, nil) {
-			require.Empty(t, ser.watchesLocked())
+			require.Empty(t, ser.selectionsLocked())
 		}
 	}
 }
@@ -239,10 +240,10 @@ func TestConcurrentAppendQuerySweepWatch(t *testing.T) {
 func TestSweepSparesSeriesThatCameBack(t *testing.T) {
 	s, c := newStore(t, Options{})
 	push(t, s, m, 0, 1)
-	idle := s.stripes.get(hashOf(m), m, &s.index)
+	idle := s.stripes.get(hashOf(m), m, s.index)
 	c.at(200)
 	push(t, s, m, 200, 2)
-	s.free([]*Series{idle}, ms(80), map[*Watch]struct{}{})
+	s.free([]*Series{idle}, ms(80), touched{})
 	require.Equal(t, 1, s.SeriesCount())
 	require.Equal(t, pt{200, 2}, last(one(t, s, 0, 200)))
 }
@@ -252,11 +253,11 @@ func TestSweepSparesSeriesThatCameBack(t *testing.T) {
 func TestFreedSeriesIsMadeAnew(t *testing.T) {
 	s, c := newStore(t, Options{})
 	push(t, s, m, 0, 1)
-	ser := s.stripes.get(hashOf(m), m, &s.index)
+	ser := s.stripes.get(hashOf(m), m, s.index)
 	c.at(200)
 	s.Sweep()
 	a := s.Appender()
-	_, err := a.to(ser, sample{t: ms(200), v: 2}, false)
+	_, err := a.to(ser, ring.Sample{T: ms(200), V: 2}, false)
 	require.ErrorIs(t, err, ErrFreed)
 	_, err = a.Append(m, ms(200), 2)
 	require.NoError(t, err)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -8,50 +9,21 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// Presence counts the series of a selector by how they stand.
+// Presence counts the series of a selector by state.
 type Presence struct {
-	Live  int // pushed, and not over
-	Ended int // ended by their sender's staleness marker
-	Gone  int // fell silent without one
+	Live  int // pushed in time
+	Ended int // by their sender's staleness marker
+	Gone  int // silent
 
-	// GoneAt is when the newest sample among the gone series was taken, in ms;
-	// 0 if none is gone.
+	// GoneAt is the time of the newest sample among the silent series, in ms; 0 if there
+	// are none.
 	GoneAt int64
 	Lost   Loss
 }
 
-// Loss is about series that fell silent with another value than zero, and without
-// a word from their senders, until they are freed. The zero Loss is none.
-type Loss struct {
-	Count       int
-	First, Last int64 // when the first and the last of them were seen last, in ms
-}
-
-// add adds a series that fell silent with its last sample. One at zero takes no
-// load away.
-func (l *Loss) add(last sample) {
-	if !takesLoad(last) {
-		return
-	}
-	l.Merge(Loss{1, last.t, last.t})
-}
-
-func takesLoad(last sample) bool { return last.hist != nil || last.v != 0 }
-
-// Merge adds what another selector has lost.
-func (l *Loss) Merge(o Loss) {
-	switch {
-	case o.Count == 0:
-	case l.Count == 0:
-		*l = o
-	default:
-		*l = Loss{l.Count + o.Count, min(l.First, o.First), max(l.Last, o.Last)}
-	}
-}
-
-// Presence tells how the series that match ms stand now.
+// Presence returns the states of the series that match ms.
 func (s *Store) Presence(ctx context.Context, ms ...*labels.Matcher) (Presence, error) {
-	found, err := s.find(ctx, ms...)
+	found, err := s.index.Find(ctx, ms...)
 	if err != nil {
 		return Presence{}, err
 	}
@@ -63,11 +35,11 @@ func (s *Store) Presence(ctx context.Context, ms ...*labels.Matcher) (Presence, 
 	return p, nil
 }
 
-// count adds a series, and tells how it stands; ok is false if it has no sample.
+// count adds a series, and returns its state; ok is false if it has no sample.
 func (p *Presence) count(ser *Series, now, lookback int64) (state State, ok bool) {
 	ser.mu.Lock()
 	defer ser.mu.Unlock()
-	if ser.ring.len() == 0 {
+	if ser.ring.Len() == 0 {
 		return 0, false
 	}
 	state = ser.stateLocked(now, lookback)
@@ -76,35 +48,22 @@ func (p *Presence) count(ser *Series, now, lookback int64) (state State, ok bool
 		p.Ended++
 	case Gone:
 		p.Gone++
-		p.GoneAt = max(p.GoneAt, ser.ring.last().t)
-		p.Lost.add(ser.ring.last())
+		p.GoneAt = max(p.GoneAt, ser.ring.Last().T)
+		p.Lost.add(ser.ring.Last())
 	default:
 		p.Live++
 	}
 	return state, true
 }
 
-// stateLocked tells how a series that has samples stands.
-func (s *Series) stateLocked(now, lookback int64) State {
-	last := s.ring.last()
-	switch {
-	case last.stale():
-		return Ended
-	case s.overAtLocked(lookback) <= now || last.t <= now-lookback:
-		return Gone
-	default:
-		return Live
-	}
-}
-
-// lostWithin is how close two losses are to be told as one, in ms: what was lost
-// first still counts when the other is, since no series is over so soon.
+// lostWithin is how close, in ms, two losses are reported as one: the series that was
+// lost first still counts when the other is lost, since no series is silent so soon.
 const lostWithin = 1000
 
-// Losses returns when series that match ms were seen last, of those that a Loss is
-// about, in ms and in order; of those within a second of each other the last.
+// Losses returns when the series that match ms and that a Loss counts were pushed
+// last, in ms and in order; of those within a second of each other the last.
 func (s *Store) Losses(ctx context.Context, ms ...*labels.Matcher) ([]int64, error) {
-	found, err := s.find(ctx, ms...)
+	found, err := s.index.Find(ctx, ms...)
 	if err != nil {
 		return nil, err
 	}
@@ -118,13 +77,87 @@ func (s *Store) Losses(ctx context.Context, ms ...*labels.Matcher) ([]int64, err
 	return slices.Sorted(maps.Values(latest)), nil
 }
 
-// lost tells when a series that fell silent under load was seen last.
-func (s *Series) lost(now, lookback int64) (t int64, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ring.len() == 0 || s.stateLocked(now, lookback) != Gone {
-		return 0, false
+// Shown is a series to be displayed.
+type Shown struct {
+	Labels labels.Labels
+	State  State
+	// Last is the newest sample that is no staleness marker. Its value is undefined if it
+	// is a native histogram.
+	Last      Point
+	Histogram bool
+}
+
+// Show is Presence, with the first limit series: silent ones, then live ones, then
+// ended ones.
+func (s *Store) Show(ctx context.Context, limit int, ms ...*labels.Matcher) (Presence, []Shown, error) {
+	found, err := s.index.Find(ctx, ms...)
+	if err != nil {
+		return Presence{}, nil, err
 	}
-	last := s.ring.last()
-	return last.t, takesLoad(last)
+	var p Presence
+	var first [states][]*Series
+	now, lookback := s.now(), s.opts.Lookback.Milliseconds()
+	for _, ser := range found {
+		if state, ok := p.count(ser, now, lookback); ok && len(first[state]) < limit {
+			first[state] = append(first[state], ser)
+		}
+	}
+	var shown []Shown
+	var builder labels.ScratchBuilder
+	for state, series := range first {
+		for _, ser := range series {
+			lset, ok := s.index.Labels(ser, &builder)
+			if !ok || len(shown) == limit {
+				continue
+			}
+			one := Shown{Labels: lset, State: State(state)}
+			ser.mu.Lock()
+			if last, ok := ser.ring.LastValue(); ok {
+				one.Last, one.Histogram = Point{last.T, last.V}, last.Hist != nil
+			}
+			ser.mu.Unlock()
+			shown = append(shown, one)
+		}
+	}
+	return p, shown, nil
+}
+
+// maxLooked bounds the series whose labels Values considers.
+const maxLooked = 100_000
+
+// Values returns the values of a label among the series that match, or among all,
+// sorted, and how many series those are. It considers the first 100,000 series.
+func (s *Store) Values(ctx context.Context, name string, ms ...*labels.Matcher) (values []string, series int, err error) {
+	if len(ms) == 0 && name == labels.MetricName {
+		// A shortcut: this would look at all series.
+		for _, m := range s.Metrics() {
+			values = append(values, m.Name)
+		}
+		return values, s.SeriesCount(), nil
+	}
+	found, err := s.index.Find(ctx, ms...)
+	if err != nil {
+		return nil, 0, err
+	}
+	set := map[string]struct{}{}
+	s.index.EachPairOf(found[:min(len(found), maxLooked)], func(n, value string) {
+		if n == name {
+			set[value] = struct{}{}
+		}
+	})
+	return slices.Sorted(maps.Keys(set)), len(found), nil
+}
+
+// Metric is a metric's name with the number of its series.
+type Metric struct {
+	Name   string
+	Series int
+}
+
+// Metrics returns the metrics that have series, by name.
+func (s *Store) Metrics() []Metric {
+	all := []Metric{}
+	s.index.EachValue(labels.MetricName, func(name string, series int) { all = append(all, Metric{name, series}) })
+	slices.SortFunc(all, func(a, b Metric) int { return cmp.Compare(a.Name, b.Name) })
+	return all
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/prometheus/prometheus/util/annotations"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/ring"
 )
 
 // Querier returns a view of the samples in [mint, maxt] (ms), as far as the
@@ -26,7 +28,7 @@ func (q *querier) Close() error { return nil }
 
 // Select implements storage.Querier.
 func (q *querier) Select(ctx context.Context, sorted bool, _ *storage.SelectHints, ms ...*labels.Matcher) storage.SeriesSet {
-	found, err := q.s.find(ctx, ms...)
+	found, err := q.s.index.Find(ctx, ms...)
 	if err != nil {
 		return storage.ErrSeriesSet(err)
 	}
@@ -39,30 +41,30 @@ func (q *querier) Select(ctx context.Context, sorted bool, _ *storage.SelectHint
 
 // LabelValues implements storage.LabelQuerier.
 func (q *querier) LabelValues(ctx context.Context, name string, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
-	return q.collect(ctx, hints, ms, func(p *pair, add func(string)) {
-		if p.name == name {
-			add(p.value)
-		}
-	})
+	return q.collect(ctx, hints, ms, func(n, value string) (string, bool) { return value, n == name })
 }
 
 // LabelNames implements storage.LabelQuerier.
 func (q *querier) LabelNames(ctx context.Context, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
-	return q.collect(ctx, hints, ms, func(p *pair, add func(string)) { add(p.name) })
+	return q.collect(ctx, hints, ms, func(name, _ string) (string, bool) { return name, true })
 }
 
-// collect returns, sorted, what from finds in the labels of the series that match.
-func (q *querier) collect(ctx context.Context, hints *storage.LabelHints, ms []*labels.Matcher, from func(p *pair, add func(string))) ([]string, annotations.Annotations, error) {
+// collect returns, sorted, what from returns for the labels of the series that match.
+func (q *querier) collect(ctx context.Context, hints *storage.LabelHints, ms []*labels.Matcher, from func(name, value string) (string, bool)) ([]string, annotations.Annotations, error) {
 	set := map[string]struct{}{}
-	add := func(v string) { set[v] = struct{}{} }
+	add := func(name, value string) {
+		if v, ok := from(name, value); ok {
+			set[v] = struct{}{}
+		}
+	}
 	if len(ms) == 0 {
-		q.s.index.each(func(p *pair) { from(p, add) })
+		q.s.index.EachPair(func(name, value string, _ int) { add(name, value) })
 	} else {
-		found, err := q.s.find(ctx, ms...)
+		found, err := q.s.index.Find(ctx, ms...)
 		if err != nil {
 			return nil, nil, err
 		}
-		q.s.index.eachOf(found, func(p *pair) { from(p, add) })
+		q.s.index.EachPairOf(found, add)
 	}
 	out := slices.Sorted(maps.Keys(set))
 	if hints != nil && hints.Limit > 0 && len(out) > hints.Limit {
@@ -71,12 +73,12 @@ func (q *querier) collect(ctx context.Context, hints *storage.LabelHints, ms []*
 	return out, nil, nil
 }
 
-// seriesSet finds out about the labels of each series when its turn comes.
+// seriesSet reads the labels of a series when it advances to it.
 type seriesSet struct {
 	q       *querier
 	series  []*Series
 	builder labels.ScratchBuilder
-	sorted  []view // come first
+	sorted  []view // before series
 	at      view
 }
 
@@ -97,8 +99,8 @@ func (s *seriesSet) Next() bool {
 	for len(s.series) > 0 {
 		ser := s.series[0]
 		s.series = s.series[1:]
-		// One that was freed meanwhile has no samples left to show.
-		if lset, ok := s.q.s.index.labels(ser, &s.builder); ok {
+		// A series that was freed meanwhile has no samples left.
+		if lset, ok := s.q.s.index.Labels(ser, &s.builder); ok {
 			s.at = view{s.q, ser, lset}
 			return true
 		}
@@ -119,35 +121,35 @@ type view struct {
 
 func (v view) Labels() labels.Labels { return v.lset }
 
-// Iterator copies the samples, so that nothing is locked while the caller
-// iterates; the copy's room is used again when the caller hands the iterator back.
+// Iterator copies the samples, so that nothing is locked while the caller iterates. It
+// reuses the memory of an iterator that the caller passes back.
 func (v view) Iterator(it chunkenc.Iterator) chunkenc.Iterator {
-	own, ok := it.(*iterator)
+	own, ok := it.(*ring.Iterator)
 	if !ok {
-		own = newIterator()
+		own = ring.NewIterator()
 	}
-	own.reset(v.ser.copySamples(own.samples[:0], v.q.mint, v.q.maxt, v.q.s.opts.Lookback.Milliseconds()))
+	own.Clear()
+	v.ser.copySamples(own, v.q.mint, v.q.maxt, v.q.s.opts.Lookback.Milliseconds())
+	own.Rewind()
 	return own
 }
 
-// copySamples appends the samples in [mint, maxt] to dst, and the staleness
-// marker that nobody sent but silence implies.
-func (s *Series) copySamples(dst []sample, mint, maxt, lookback int64) []sample {
+// copySamples appends the samples in [mint, maxt] to dst, and the staleness marker that
+// silence implies.
+func (s *Series) copySamples(dst *ring.Iterator, mint, maxt, lookback int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := s.ring.search(mint)
-	for ; i < s.ring.len(); i++ {
-		in := s.ring.at(i)
-		if in.t > maxt {
-			return dst
+	for i := s.ring.Search(mint); i < s.ring.Len(); i++ {
+		in := s.ring.At(i)
+		if in.T > maxt {
+			return
 		}
-		dst = append(dst, in)
+		dst.Append(in)
 	}
-	if s.ring.len() == 0 || s.ring.last().stale() {
-		return dst
+	if s.ring.Len() == 0 || s.ring.Last().Stale() {
+		return
 	}
-	if over := s.overAtLocked(lookback); over >= mint && over <= maxt {
-		dst = append(dst, sample{t: over, v: staleNaN})
+	if t := s.silentFromLocked(lookback); t >= mint && t <= maxt {
+		dst.Append(ring.Sample{T: t, V: ring.StaleNaN})
 	}
-	return dst
 }

@@ -20,11 +20,11 @@ func TestResetLeavesNothing(t *testing.T) {
 	for i := range 200 { // in every stripe
 		push(t, s, series("n", "pod", fmt.Sprint(i)), 0, 1)
 	}
-	held := s.Appender().Held(m)
+	held := s.Appender().Lookup(m)
 	w := listen(t, s, sel("m"))
 	defer w.Close()
-	w.told()
-	_, err = s.Keep(sel("n"), func() {})
+	w.notified()
+	_, err = s.Select(sel("n"), 0, func() {})
 	require.NoError(t, err)
 	s.Sweep()
 	require.Equal(t, 200, s.LargestMetric())
@@ -32,18 +32,18 @@ func TestResetLeavesNothing(t *testing.T) {
 	s.Reset()
 	require.Zero(t, s.SeriesCount())
 	require.Zero(t, s.LargestMetric())
-	require.Zero(t, s.KeptCount())
+	require.Zero(t, s.SelectedCount())
 	require.Empty(t, s.Metrics())
 	require.Empty(t, s.Metadata(""))
 	require.Empty(t, read(t, s, "n", -60, 60))
-	require.True(t, w.told())
+	require.True(t, w.notified())
 
 	c.at(1)
 	_, err = s.Appender().AppendTo(held, ms(1), 2)
 	require.ErrorIs(t, err, ErrFreed)
 	push(t, s, m, 1, 2)
 	require.Equal(t, []pt{{1, 2}}, one(t, s, -60, 60), "nothing of before")
-	require.True(t, w.told(), "who waits hears of those that come back")
+	require.True(t, w.notified(), "who waits hears of those that come back")
 }
 
 // TestResetBetweenPushes: what comes meanwhile is held whole or not at all.

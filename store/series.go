@@ -2,54 +2,68 @@ package store
 
 import (
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/prometheus/model/histogram"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/labelindex"
+	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/ring"
 )
 
-const (
-	// missedPushes is how many of its own push intervals a series may miss
-	// before it counts as over.
-	missedPushes = 3
-	// minSilence is the shortest silence, in ms, that ends a series, so that
-	// sub-second pushers survive a pause of their node.
-	minSilence = 10_000
-)
-
-// Series is one label set with its samples. It takes 112 bytes, which a million
-// times over is why its fields are as small as they are.
+// Series is one label set with its samples. It takes 112 bytes; there may be a million,
+// so its fields are small.
 type Series struct {
-	name *metricName
-	set  labelSet
-	hash uint32
-	ref  ref // guarded by Store.mu
+	name  *metricName
+	entry labelindex.Entry
 
 	mu       sync.Mutex // guards what follows
-	ring     ring
-	lag      int32     // how long after its own time, in ms, the newest sample arrived
-	interval uint32    // push interval in ms as seen so far; 0 while unknown
-	ahead    uint32    // how far, in ms, the newest sample's own time lay in the future
-	freed    bool      // taken out of the store; an append must look the series up again
-	silent   bool      // the sweeper has told the watches that it fell silent
-	restored bool      // nothing has arrived since it was restored from a snapshot
-	watched  *[]*Watch // nil if nobody watches; replaced, never changed in place
+	ring     ring.Ring
+	lag      int32         // how long after its own time, in ms, the newest sample arrived
+	interval uint32        // push interval in ms; 0 while unknown
+	ahead    uint32        // how far, in ms, the newest sample's own time was in the future
+	freed    bool          // removed from the store; an append must look the series up again
+	silent   bool          // the sweep has notified the selections of its silence
+	restored bool          // nothing has arrived since the restore from a snapshot
+	watched  *[]*Selection // nil if there are none; replaced, never changed in place
 }
 
-func (s *Series) watchesLocked() []*Watch {
+func (s *Series) selectionsLocked() []*Selection {
 	if s.watched == nil {
 		return nil
 	}
 	return *s.watched
 }
 
-func (s *Series) setWatchesLocked(ws []*Watch) {
+func (s *Series) setSelectionsLocked(all []*Selection) {
 	s.watched = nil
-	if len(ws) > 0 {
-		s.watched = &ws
+	if len(all) > 0 {
+		s.watched = &all
 	}
 }
 
-// Freed tells whether the series was taken out of its store.
+// attach adds a selection; ok is false if the series has it already or is freed.
+func (s *Series) attach(sel *Selection) (ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.selectionsLocked()
+	if s.freed || slices.Contains(all, sel) {
+		return false
+	}
+	s.setSelectionsLocked(append(all[:len(all):len(all)], sel))
+	return true
+}
+
+// detach removes a selection, if the series has it.
+func (s *Series) detach(sel *Selection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if all := s.selectionsLocked(); slices.Contains(all, sel) {
+		s.setSelectionsLocked(slices.DeleteFunc(slices.Clone(all), func(o *Selection) bool { return o == sel }))
+	}
+}
+
+// Freed reports whether the series was removed from its store.
 func (s *Series) Freed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,144 +71,104 @@ func (s *Series) Freed() bool {
 }
 
 // arrivedLocked returns when the newest sample arrived, in ms; there must be one.
-func (s *Series) arrivedLocked() int64 { return s.ring.last().t + int64(s.lag) }
+func (s *Series) arrivedLocked() int64 { return s.ring.Last().T + int64(s.lag) }
 
-// pushLocked puts a newer sample, which arrived at that time, into the ring.
-func (s *Series) pushLocked(in sample, arrived int64, mint int64, limit int) (evicted bool) {
-	s.lag = int32(min(arrived-in.t, math.MaxInt32)) //nolint:gosec // not negative but for the ms by which a marker may be moved
-	return s.ring.push(in, mint, limit)
+// pushLocked adds a newer sample, which arrived at that time.
+func (s *Series) pushLocked(in ring.Sample, arrived int64, mint int64, limit int) (evicted bool) {
+	s.lag = int32(min(arrived-in.T, math.MaxInt32)) //nolint:gosec // not negative but for the ms by which a marker may be moved
+	return s.ring.Push(in, mint, limit)
 }
 
-// overAtLocked returns when the series, which has samples, counts as over if
-// nothing more arrives.
-// It goes by arrival, not by sample time: a sender whose clock or queue lags
-// by a minute is alive as long as it pushes.
-func (s *Series) overAtLocked(lookback int64) int64 {
-	return s.arrivedLocked() + s.patienceLocked(lookback)
-}
-
-// patienceLocked returns how long, in ms, the series may be silent.
-func (s *Series) patienceLocked(lookback int64) int64 {
-	interval := s.interval
-	if interval == 0 {
-		interval = s.name.interval.Load()
-	}
-	if interval == 0 {
-		return lookback
-	}
-	return min(max(missedPushes*int64(interval), minSilence), lookback)
-}
-
-// learnLocked learns the interval from the gap between two arrivals, of samples
-// with times prev and t. The interval rises at once and falls by halves: an
-// early end is a wrong answer, a late one only a late one. A gap so long that
-// the series was over is more likely an outage than its new rhythm, so the
-// interval at most doubles then; a sender that did slow down is caught up with
-// in a few pushes.
-func (s *Series) learnLocked(gap, t, prev, lookback int64, over bool) {
-	if gap <= 0 {
-		return // the same request; says nothing about when the next one comes
-	}
-	// Requests that a sender had queued arrive at once, but their samples still
-	// show the rhythm.
-	gap = min(max(gap, t-prev), lookback)
-	interval := int64(s.interval)
-	if interval > 0 && over {
-		gap = min(gap, 2*interval)
-	}
-	s.interval = uint32(max(gap, (interval+gap)/2)) //nolint:gosec // bounded by the lookback
-}
-
-// appendLocked stores one sample and says what became of it. A sample from the
-// future comes with the time of its arrival; ahead is by how much it was moved.
-// start is when the counter was zero, or 0.
-func (s *Series) appendLocked(o *Options, now int64, in sample, ahead uint32, start int64) (Outcome, bool) {
+// appendLocked stores one sample, and reports the outcome and whether the ring dropped
+// another one. A sample from the future has the time of its arrival; ahead is how far
+// it was moved. start is when the counter was zero, or 0.
+func (s *Series) appendLocked(o *Options, now int64, in ring.Sample, ahead uint32, start int64) (Outcome, bool) {
 	mint := now - o.Retention.Milliseconds()
 	lookback := o.Lookback.Milliseconds()
 	limit := o.MaxSamplesPerSeries
-	if s.ring.len() == 0 {
+	if s.ring.Len() == 0 {
 		s.ahead = ahead
 		s.startLocked(start, in, mint, limit)
-		if in.hist != nil {
-			in.hist = hinted(nil, in.hist)
+		if in.Hist != nil {
+			in.Hist = ring.WithResetHint(nil, in.Hist)
 		}
 		return outcomeOf(ahead), s.pushLocked(in, now, mint, limit)
 	}
-	last := s.ring.last()
-	if s.repeatsLocked(in.t, ahead) {
+	last := s.ring.Last()
+	if s.repeatsLocked(in.T, ahead) {
 		return Duplicate, false
 	}
-	if in.t == last.t && in.stale() {
-		in.t++ // the series ended with this sample; both are kept
+	if in.T == last.T && in.Stale() {
+		in.T++ // the series ended with this sample; both are stored
 	}
 	switch {
-	case in.t > last.t:
-		if in.stale() && last.stale() {
+	case in.T > last.T:
+		if in.Stale() && last.Stale() {
 			return Duplicate, false
 		}
-		arrived := last.t + int64(s.lag)
-		over := arrived + s.patienceLocked(lookback)
+		arrived := last.T + int64(s.lag)
+		silentFrom := arrived + s.patienceLocked(lookback)
 		if s.restored {
 			s.restored = false // the gap is our own
 		} else {
-			s.learnLocked(now-arrived, in.t, last.t, lookback, over <= now)
+			s.learnIntervalLocked(now-arrived, in.T, last.T, lookback, silentFrom <= now)
 		}
 		var evicted bool
-		over = max(over, last.t+1)
-		marked := over < in.t && over <= now && !last.stale()
-		if marked && start > last.t && start < over {
+		silentFrom = max(silentFrom, last.T+1)
+		marked := silentFrom < in.T && silentFrom <= now && !last.Stale()
+		if marked && start > last.T && start < silentFrom {
 			evicted = s.startLocked(start, in, mint, limit)
 		}
 		if marked {
-			// The series was over in between: keep for later what was said then.
-			evicted = s.ring.push(sample{t: over, v: staleNaN}, mint, limit) || evicted
-			last.t = over
+			// The series was silent in between: later reads return what reads returned then.
+			evicted = s.ring.Push(ring.Sample{T: silentFrom, V: ring.StaleNaN}, mint, limit) || evicted
+			last.T = silentFrom
 		}
-		if start > last.t {
+		if start > last.T {
 			evicted = s.startLocked(start, in, mint, limit) || evicted
 		}
 		s.ahead = ahead
-		if in.hist != nil {
-			in.hist = hinted(last.hist, in.hist)
+		if in.Hist != nil {
+			in.Hist = ring.WithResetHint(last.Hist, in.Hist)
 		}
 		return outcomeOf(ahead), s.pushLocked(in, now, mint, limit) || evicted
-	case in.t == last.t && ahead > 0:
+	case in.T == last.T && ahead > 0:
 		// Both were moved to the time of their arrival; the later one is newer.
 		s.ahead = ahead
-		s.ring.set(s.ring.len()-1, in)
+		s.ring.Set(s.ring.Len()-1, in)
 		return Future, false
-	case in.t == last.t:
+	case in.T == last.T:
 		return Duplicate, false
 	default:
-		if !s.ring.insert(in, mint, limit) {
+		if !s.ring.Insert(in, mint, limit) {
 			return Duplicate, false
 		}
-		s.unhintLocked(s.ring.search(in.t) + 1)
+		s.ring.ClearResetHint(s.ring.Search(in.T) + 1)
 		return Late, false
 	}
 }
 
-// startLocked puts a zero where a counter says that it began, which must be after
-// all there is: then rate() and increase() count what came before in, and see a
-// restart that its value doesn't show.
-func (s *Series) startLocked(start int64, in sample, mint int64, limit int) (evicted bool) {
-	if start == 0 || start < mint || start >= in.t || in.stale() {
+// startLocked adds a zero at the start time of a counter, which must be after all
+// samples: so rate() and increase() include what was counted before the first sample,
+// and detect a restart that the value does not show.
+func (s *Series) startLocked(start int64, in ring.Sample, mint int64, limit int) (evicted bool) {
+	if start == 0 || start < mint || start >= in.T || in.Stale() {
 		return false
 	}
-	zero := sample{t: start}
-	if h := in.hist; h != nil {
-		zero.hist = &histogram.FloatHistogram{
+	zero := ring.Sample{T: start}
+	if h := in.Hist; h != nil {
+		zero.Hist = &histogram.FloatHistogram{
 			CounterResetHint: histogram.CounterReset,
 			Schema:           h.Schema, ZeroThreshold: h.ZeroThreshold, CustomValues: h.CustomValues,
 		}
 	}
-	return s.ring.push(zero, mint, limit)
+	return s.ring.Push(zero, mint, limit)
 }
 
-// repeatsLocked tells whether a sample that was moved to t is the newest one
-// sent once more: its own time is the same.
+// repeatsLocked reports whether a sample that was moved to t is the newest one, sent
+// again: its own time is the same.
 func (s *Series) repeatsLocked(t int64, ahead uint32) bool {
-	return ahead > 0 && s.ahead > 0 && t+int64(ahead) == s.ring.last().t+int64(s.ahead)
+	return ahead > 0 && s.ahead > 0 && t+int64(ahead) == s.ring.Last().T+int64(s.ahead)
 }
 
 func outcomeOf(ahead uint32) Outcome {
@@ -204,34 +178,33 @@ func outcomeOf(ahead uint32) Outcome {
 	return Stored
 }
 
-// addLocked turns a delta into the running total to be stored. Deltas that are
-// not newer than the newest sample can no longer be told apart from ones that
-// were counted already, and one that began before all that is held overlaps all
-// of it. A gap before a delta, or an overlap with the one before, is none of the
-// total's business.
-func (s *Series) addLocked(in sample, ahead uint32, start int64) (sample, bool) {
-	if s.ring.len() == 0 {
+// addLocked turns a delta into the running total to be stored; ok is false if the
+// delta may have been counted: it is not newer than the newest sample, or began before
+// the oldest. The total ignores a gap before a delta, and an overlap with the one
+// before.
+func (s *Series) addLocked(in ring.Sample, ahead uint32, start int64) (ring.Sample, bool) {
+	if s.ring.Len() == 0 {
 		return in, true
 	}
-	if last := s.ring.last(); in.t < last.t || in.t == last.t && ahead == 0 || s.repeatsLocked(in.t, ahead) {
+	if last := s.ring.Last(); in.T < last.T || in.T == last.T && ahead == 0 || s.repeatsLocked(in.T, ahead) {
 		return in, false
 	}
-	if start != 0 && start < s.ring.time(0) {
+	if start != 0 && start < s.ring.Time(0) {
 		return in, false
 	}
-	prev, ok := s.ring.lastValue()
+	prev, ok := s.ring.LastValue()
 	switch {
-	case !ok || (prev.hist == nil) != (in.hist == nil):
-	case in.hist == nil:
-		in.v += prev.v
+	case !ok || (prev.Hist == nil) != (in.Hist == nil):
+	case in.Hist == nil:
+		in.V += prev.V
 	default:
-		in.hist = addHistograms(prev.hist, in.hist)
+		in.Hist = addHistograms(prev.Hist, in.Hist)
 	}
 	return in, true
 }
 
-// addHistograms returns prev + delta, or delta alone where the two can't be
-// added (the buckets' layout changed): a reset, which rate() understands.
+// addHistograms returns prev + delta, or delta alone if their buckets' layouts do not
+// fit: rate() handles that as a reset.
 func addHistograms(prev, delta *histogram.FloatHistogram) *histogram.FloatHistogram {
 	sum, _, _, err := prev.Copy().Add(delta)
 	if err != nil {

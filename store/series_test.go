@@ -65,13 +65,13 @@ func TestMarkerAtTheTimeOfTheNewestSample(t *testing.T) {
 	require.Equal(t, []pt{{0, 1}, {0.001, marker}}, one(t, s, 0, 1))
 }
 
-func TestSampleOlderThanRetentionIsRefusedAndMakesNoSeries(t *testing.T) {
+func TestSampleOlderThanRetentionIsRejectedAndMakesNoSeries(t *testing.T) {
 	s, c := newStore(t, Options{Retention: time.Minute})
 	c.at(100)
 	a := s.Appender()
 	defer a.Commit()
 	out, err := a.Append(m, ms(39.9), 1)
-	require.Equal(t, Refused, out)
+	require.Equal(t, Rejected, out)
 	require.ErrorIs(t, err, ErrTooOld)
 	require.ErrorContains(t, err, "1m0s")
 	require.Zero(t, s.SeriesCount())
@@ -314,10 +314,10 @@ func TestHistogramDeltasAreAddedUp(t *testing.T) {
 		require.NoError(t, err)
 		a.Commit()
 	}
-	ser := s.stripes.get(hashOf(m), m, &s.index)
-	require.InDelta(t, 5, ser.ring.last().hist.Count, 0)
-	require.Equal(t, []float64{5}, ser.ring.last().hist.PositiveBuckets)
-	require.InDelta(t, 2, ser.ring.at(0).hist.Count, 0, "what was stored before is not changed")
+	ser := s.stripes.get(hashOf(m), m, s.index)
+	require.InDelta(t, 5, ser.ring.Last().Hist.Count, 0)
+	require.Equal(t, []float64{5}, ser.ring.Last().Hist.PositiveBuckets)
+	require.InDelta(t, 2, ser.ring.At(0).Hist.Count, 0, "what was stored before is not changed")
 }
 
 func TestCapGivesUpTheOldest(t *testing.T) {

@@ -49,7 +49,7 @@ func fleet(b *testing.B) (*Store, *clock) {
 			if i == 0 {
 				lset := podSeries(n)
 				_, err = a.Append(lset, at, v)
-				all[n] = a.Held(lset)
+				all[n] = a.Lookup(lset)
 			} else {
 				_, err = a.AppendTo(all[n], at, v)
 			}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/metadata"
 	"github.com/stretchr/testify/require"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/ring"
 )
 
 // takeSnapshot returns a store's blocks.
@@ -53,7 +56,7 @@ func restoredAt(t testing.TB, s *Store, at float64, patience time.Duration, o Op
 // inside is all that a series is, but for the room it has.
 type inside struct {
 	lset         string
-	samples      []sample
+	samples      []ring.Sample
 	wide         bool
 	arrived      int64
 	interval     uint32
@@ -64,16 +67,17 @@ type inside struct {
 
 func insides(s *Store) (all []inside) {
 	var b labels.ScratchBuilder
-	for i, ser := range s.refs.all() {
-		lset, _ := s.index.labels(ser, &b)
+	found, _ := s.index.Find(context.Background())
+	for i, ser := range found {
+		lset, _ := s.index.Labels(ser, &b)
 		in := inside{
-			lset: lset.String(), wide: ser.ring.isWide(), arrived: ser.arrivedLocked(), interval: ser.interval,
+			lset: lset.String(), wide: ser.ring.Wide(), arrived: ser.arrivedLocked(), interval: ser.interval,
 			ahead: ser.ahead, nameInterval: ser.name.interval.Load(), position: i,
 		}
-		for j := range ser.ring.len() {
-			one := ser.ring.at(j)
-			if math.IsNaN(one.v) {
-				one.v = marker
+		for j := range ser.ring.Len() {
+			one := ser.ring.At(j)
+			if math.IsNaN(one.V) {
+				one.V = marker
 			}
 			in.samples = append(in.samples, one)
 		}
@@ -175,7 +179,7 @@ func TestRestoredStoreGoesOn(t *testing.T) {
 	rc.at(300)
 	r.Sweep()
 	require.Zero(t, r.SeriesCount(), "what is old goes")
-	require.Empty(t, r.index.names)
+	requireNoPairs(t, r)
 	require.Empty(t, r.Metadata(""))
 }
 
@@ -212,7 +216,7 @@ func TestDowntimeIsNoRhythm(t *testing.T) {
 		push(t, r, series("narrow", "pod", "a"), 112, 1)
 		rc.at(117)
 		push(t, r, series("narrow", "pod", "a"), 117, 1)
-		require.Equal(t, uint32(5000), r.Appender().Held(series("narrow", "pod", "a")).interval)
+		require.Equal(t, uint32(5000), r.Appender().Lookup(series("narrow", "pod", "a")).interval)
 		require.Equal(t, []pt{{55, 11}, {60, 12}, {112, 1}, {117, 1}}, read(t, r, "narrow", 55, 117)[series("narrow", "pod", "a").String()], "no marker between")
 	}
 }
@@ -292,7 +296,7 @@ func TestRestoreRefusesDamage(t *testing.T) {
 			_, err := r.Restore(c.now(), 0, next)
 			require.ErrorIs(t, err, ErrSnapshot)
 			require.Zero(t, r.SeriesCount())
-			require.Empty(t, r.index.names)
+			requireNoPairs(t, r)
 		})
 	}
 	r, rc := newStore(t, Options{})
@@ -330,7 +334,7 @@ func TestSnapshotOfAnyStore(t *testing.T) {
 		for _, all := range [][]inside{want, got} {
 			for i := range all {
 				all[i].nameInterval = 0                                     // the first sweep finds it
-				for len(all[i].samples) > 1 && all[i].samples[0].t < mint { // given up lazily
+				for len(all[i].samples) > 1 && all[i].samples[0].T < mint { // given up lazily
 					all[i].samples = all[i].samples[1:]
 				}
 			}

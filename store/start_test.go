@@ -52,7 +52,7 @@ func TestAStartThatMeansNothing(t *testing.T) {
 			clock.at(c.now)
 			counted(t, s, c.start, c.at, 7)
 			require.Equal(t, []pt{{min(c.at, c.now), 7}}, one(t, s, -10, c.now))
-			require.Equal(t, 1, s.Appender().Held(m).ring.len(), "nor is it kept where no query looks")
+			require.Equal(t, 1, s.Appender().Lookup(m).ring.Len(), "nor is it kept where no query looks")
 		})
 	}
 }

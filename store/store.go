@@ -2,9 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,47 +10,23 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/metadata"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/labelindex"
 )
-
-// Refusals of an append. They come wrapped with the figures; nothing that the
-// store holds is touched by a refused append.
-var (
-	// ErrTooOld: the sample is older than the retention.
-	ErrTooOld = errors.New("sample is older than the retention")
-	// ErrSeriesLimit: a new series would exceed Options.MaxSeries.
-	ErrSeriesLimit = errors.New("series limit reached")
-	// ErrMetricLimit: a new series would exceed Options.MaxSeriesPerMetric.
-	ErrMetricLimit = errors.New("series limit of the metric reached")
-	// ErrNoMemory: there is too little memory for a new series.
-	ErrNoMemory = errors.New("memory for new series has run out")
-	// ErrFreed: the series was taken out of the store after it was Held.
-	ErrFreed = errors.New("series was freed")
-)
-
-// fullError is why there is no new series. Its text is made if somebody reads it:
-// of a thousand refusals one is shown.
-type fullError struct {
-	limit error
-	held  int // series
-}
-
-func (e *fullError) Error() string { return fmt.Sprintf("%s: %d series are held", e.limit, e.held) }
-
-func (e *fullError) Unwrap() error { return e.limit }
 
 // Options are a store's bounds. Zero means the default in brackets.
 type Options struct {
-	Retention           time.Duration // how long samples are kept (2m)
-	Lookback            time.Duration // how long a single sample stands for its series (the retention)
-	MaxSeries           int           // series in all (1,000,000)
+	Retention           time.Duration // how long samples are stored (2m)
+	Lookback            time.Duration // how long a single sample represents its series (the retention)
+	MaxSeries           int           // all series (1,000,000)
 	MaxSeriesPerMetric  int           // series of one metric name (MaxSeries)
-	MaxSamplesPerSeries int           // samples of one series; the oldest goes first (1024)
+	MaxSamplesPerSeries int           // samples of one series; the oldest is dropped (1024)
 
-	Full func() bool // whether memory is too short for new series (never)
+	Full func() bool // reports whether there is too little memory for new series (never)
 
 	Now        func() time.Time      // the store's clock (time.Now)
-	Elapsed    func() time.Duration  // one that nobody sets (the monotonic one of Now)
-	Registerer prometheus.Registerer // where the store's own metrics go (nowhere)
+	Elapsed    func() time.Duration  // a clock that nobody sets (the monotonic one of Now)
+	Registerer prometheus.Registerer // for the store's own metrics (none)
 }
 
 func (o *Options) setDefaults() {
@@ -80,40 +53,37 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// Store holds series. Its methods may be called concurrently.
+// Store stores series. Its methods may be called concurrently.
 type Store struct {
 	opts       Options
 	clock      wallClock
 	began      atomic.Int64 // when the store was made, in ms
 	metrics    *metrics
-	index      index
+	index      *labelindex.Index[Series] // written with mu locked
 	stripes    stripes
 	described  described
-	overdue    overdue
-	refs       refs
-	sweeping   sync.Mutex // held for the length of a sweep; guards sweptSteps
-	swept      census     // by the last sweep
-	sweptSteps int64      // of the clock, that sweeps have seen
+	tooOld     tooOld
+	sweeping   sync.Mutex  // locked during a sweep; guards sweptSteps
+	swept      sharedStats // of the last sweep
+	sweptSteps int64       // of the clock, as of the last sweep
 
-	mu      sync.Mutex // guards what follows, and that series, index and watches agree
-	lastRef ref
-	count   int
-	names   map[string]*metricName
-	watches watchIndex
-	blamed  blamed
-	kept    int // series that are kept at hand for selectors, counted for each
+	mu         sync.Mutex // guards what follows, and that series, index and selections agree
+	count      int
+	names      map[string]*metricName
+	selections selectionIndex
+	explained  explained
+	selected   int // series that selections store, counted once for each
 }
 
-// metricName is what the store knows of one __name__.
+// metricName is what the store stores of one __name__.
 type metricName struct {
 	name string
 
-	// interval is the longest push interval among the live series, in ms, as of
-	// the last sweep; 0 while none is known. A series whose own is not known yet
-	// goes by it: a pod that crashes right after its first push must not count
-	// for the whole lookback.
+	// interval is the longest push interval among the live series, in ms, as of the last
+	// sweep; 0 while none is known. A series whose own is not known yet uses it: a pod
+	// that crashes right after its first push must not count for the whole lookback.
 	interval atomic.Uint32
-	longest  uint32 // what a running sweep has found so far; guarded by Store.sweeping
+	longest  uint32 // of the current sweep; guarded by Store.sweeping
 
 	series atomic.Int32 // changed under Store.mu
 }
@@ -122,13 +92,12 @@ type metricName struct {
 func New(o Options) *Store {
 	o.setDefaults()
 	s := &Store{
-		opts:      o,
-		index:     index{names: map[string]map[string]uint32{}},
-		refs:      refs{pages: map[ref]*page{}},
-		names:     map[string]*metricName{},
-		described: described{families: map[string]metadata.Metadata{}},
-		overdue:   overdue{series: map[uint64]overdueSeries{}},
-		watches:   newWatchIndex(),
+		opts:       o,
+		index:      labelindex.New(func(ser *Series) *labelindex.Entry { return &ser.entry }),
+		names:      map[string]*metricName{},
+		described:  described{families: map[string]metadata.Metadata{}},
+		tooOld:     tooOld{series: map[uint64]tooOldSeries{}},
+		selections: newSelectionIndex(),
 	}
 	s.clock.zero = s.opts.Now()
 	s.began.Store(s.clock.zero.UnixMilli())
@@ -140,65 +109,45 @@ func New(o Options) *Store {
 	return s
 }
 
-// SeriesCount returns how many series the store holds, ended ones included.
+// SeriesCount returns how many series the store stores, ended ones included.
 func (s *Store) SeriesCount() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.count
 }
 
-// MaxSeries returns the most series that the store holds.
-func (s *Store) MaxSeries() int { return s.opts.MaxSeries }
-
 // LargestMetric returns the most series that any one metric name had at the last
 // sweep.
 func (s *Store) LargestMetric() int { return int(s.swept.largest.Load()) }
-
-// MaxSeriesPerMetric returns the most series that the store holds of one name.
-func (s *Store) MaxSeriesPerMetric() int { return s.opts.MaxSeriesPerMetric }
 
 // create is the slow path of an append: the first sample of a series.
 func (s *Store) create(lset labels.Labels, hash uint32) (*Series, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if ser := s.stripes.get(hash, lset, &s.index); ser != nil {
-		return ser, nil // somebody was faster
+	if ser := s.stripes.get(hash, lset, s.index); ser != nil {
+		return ser, nil // another append was faster
 	}
 	name := lset.Get(labels.MetricName)
-	if s.count >= s.opts.MaxSeries {
-		s.metrics.refusedTotal.Inc()
-		return nil, &fullError{ErrSeriesLimit, s.count}
+	if err := s.admitLocked(name); err != nil {
+		return nil, err
 	}
-	mn := s.names[name]
-	if mn != nil && int(mn.series.Load()) >= s.opts.MaxSeriesPerMetric {
-		s.metrics.refusedMetric.Inc()
-		return nil, s.blameLocked(mn)
+	ser := &Series{name: s.nameLocked(name), entry: labelindex.Entry{Set: s.index.Intern(lset), Hash: hash}}
+	all := s.selections.matching(lset)
+	for _, sel := range all {
+		sel.addLocked(ser)
 	}
-	if s.opts.Full() {
-		s.metrics.refusedMemory.Inc()
-		return nil, &fullError{ErrNoMemory, s.count}
-	}
-	mn = s.nameLocked(name)
-	mn.series.Add(1)
-	s.count++
-	if s.lastRef == math.MaxUint32 {
-		s.renumberLocked()
-	}
-	s.lastRef++
-	ser := &Series{ref: s.lastRef, hash: hash, set: s.index.intern(lset), name: mn}
-	ws := s.watches.matching(lset)
-	for _, w := range ws {
-		if w.kept != nil {
-			w.kept.addLocked(ser)
-		}
-	}
-	ser.setWatchesLocked(ws) // nobody else knows the series yet
-	// The series must be findable by its ref before the index names it.
-	s.refs.put(ser)
-	s.stripes.put(ser)
-	s.index.add(ser.set, ser.ref)
+	ser.setSelectionsLocked(all) // no other goroutine has the series yet
+	s.putLocked(ser)
 	s.metrics.created.Inc()
 	return ser, nil
+}
+
+// putLocked makes a new series findable.
+func (s *Store) putLocked(ser *Series) {
+	ser.name.series.Add(1)
+	s.count++
+	s.index.Add(ser)
+	s.stripes.put(ser)
 }
 
 func (s *Store) nameLocked(name string) *metricName {

@@ -18,13 +18,13 @@ func series(name string, kv ...string) labels.Labels {
 	return labels.FromStrings(append([]string{labels.MetricName, name}, kv...)...)
 }
 
-func TestLimitsRefuseNewSeriesOnly(t *testing.T) {
+func TestLimitsRejectNewSeriesOnly(t *testing.T) {
 	s, c := newStore(t, Options{MaxSeries: 3, MaxSeriesPerMetric: 2})
 	push(t, s, series("a", "pod", "1"), 0, 1)
 	push(t, s, series("a", "pod", "2"), 0, 1)
 	a := s.Appender()
 	out, err := a.Append(series("a", "pod", "3"), ms(0), 1)
-	require.Equal(t, Refused, out)
+	require.Equal(t, Rejected, out)
 	require.ErrorIs(t, err, ErrMetricLimit)
 	require.ErrorContains(t, err, "held are 2 series of a, whose label pod has 2 values in the newest 2")
 	_, err = a.Append(series("b"), ms(0), 1)
@@ -49,7 +49,7 @@ func TestWithoutMemoryKnownSeriesGoOn(t *testing.T) {
 	full = true
 	c.at(1)
 	out, err := s.Appender().Append(series("b"), ms(0), 1)
-	require.Equal(t, Refused, out)
+	require.Equal(t, Rejected, out)
 	require.ErrorIs(t, err, ErrNoMemory)
 	require.Equal(t, Stored, push(t, s, series("a"), 1, 2))
 	full = false
@@ -75,14 +75,10 @@ func TestSweepFreesIdleSeriesAltogether(t *testing.T) {
 		held += len(s.stripes.snapshot(i, nil))
 	}
 	require.Equal(t, 1, held, "nothing holds on to a freed series")
-	require.Len(t, s.refs.pages, 1)
-	require.Len(t, s.index.spare, 99, "numbers of the other pods")
 	c.at(300)
 	s.Sweep()
 	require.Empty(t, s.names)
-	require.Empty(t, s.refs.pages)
-	require.Empty(t, s.index.names)
-	require.Len(t, s.index.spare, len(s.index.pairs))
+	requireNoPairs(t, s)
 }
 
 func TestRunSweepsUntilDone(t *testing.T) {
@@ -135,23 +131,23 @@ func TestSelectByEveryKindOfMatcher(t *testing.T) {
 		{nre, "zone", "", "ab"},
 	} {
 		ms := []*labels.Matcher{labels.MustNewMatcher(eq, labels.MetricName, "m"), labels.MustNewMatcher(tc.typ, tc.name, tc.value)}
-		found, err := s.find(context.Background(), ms...)
+		found, err := s.index.Find(context.Background(), ms...)
 		require.NoError(t, err)
 		got := ""
 		for _, ser := range found {
-			lset, ok := s.index.labels(ser, &labels.ScratchBuilder{})
+			lset, ok := s.index.Labels(ser, &labels.ScratchBuilder{})
 			require.True(t, ok)
 			require.True(t, matchesAll(lset, ms))
 			got += lset.Get("pod")
 		}
 		require.Equal(t, tc.want, got, "%s", ms[1])
 	}
-	all, err := s.find(context.Background())
+	all, err := s.index.Find(context.Background())
 	require.NoError(t, err)
 	require.Len(t, all, 4)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err = s.find(ctx, labels.MustNewMatcher(eq, "pod", "a"))
+	_, err = s.index.Find(ctx, labels.MustNewMatcher(eq, "pod", "a"))
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -235,11 +231,16 @@ func TestMetricsCountEveryOutcomeUnderAName(t *testing.T) {
 		require.InDelta(t, 1, testutil.ToFloat64(s.metrics.samples[o]), 0, o.String())
 	}
 	require.InDelta(t, 1, testutil.ToFloat64(s.metrics.evicted), 0)
-	require.InDelta(t, 1, testutil.ToFloat64(s.metrics.refusedTotal), 0)
+	require.InDelta(t, 1, testutil.ToFloat64(s.metrics.rejectedTotal), 0)
 	require.InDelta(t, 1, testutil.ToFloat64(s.metrics.created), 0)
 	mfs, err := reg.Gather()
 	require.NoError(t, err)
 	problems, err := promlint.NewWithMetricFamilies(mfs).Lint()
 	require.NoError(t, err)
 	require.Empty(t, problems)
+}
+
+func requireNoPairs(t *testing.T, s *Store) {
+	t.Helper()
+	s.index.EachPair(func(name, value string, _ int) { t.Error(name, value) })
 }

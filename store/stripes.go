@@ -4,17 +4,19 @@ import (
 	"sync"
 
 	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/labelindex"
 )
 
 // stripeCount is a power of two well above the number of cores that append at
 // the same time.
 const stripeCount = 64
 
-// stripe is one part of the series: those whose hash falls into it.
+// stripe is one part of the series, chosen by hash.
 //
-// It is a table of open addressing, since the hash stands in the series anyway:
-// half of what a map takes. A series stands at the first free slot from its own
-// on, and there is always a free one.
+// It is a hash table with open addressing, which takes half as much as a map because
+// the series contains its hash anyway. A series is in the first slot, from its own on,
+// that was free; there is always a free one.
 type stripe struct {
 	mu    sync.RWMutex // guards what follows
 	slots []*Series    // a power of two of them
@@ -27,14 +29,13 @@ type stripes [stripeCount]stripe
 // minSlots is the size of the smallest table.
 const minSlots = 8
 
-// hashOf is what a series' place goes by. Half of a hash is enough: there are
-// labels to tell apart those that share one.
+// hashOf returns half of the labels' hash, which is enough: get compares the labels.
 func hashOf(lset labels.Labels) uint32 { return uint32(lset.Hash()) } //nolint:gosec // see above
 
 func (st *stripes) of(hash uint32) *stripe { return &st[hash%stripeCount] }
 
 // get returns the series with these labels, or nil.
-func (st *stripes) get(hash uint32, lset labels.Labels, x *index) *Series {
+func (st *stripes) get(hash uint32, lset labels.Labels, x *labelindex.Index[Series]) *Series {
 	s := st.of(hash)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -42,7 +43,7 @@ func (st *stripes) get(hash uint32, lset labels.Labels, x *index) *Series {
 		return nil
 	}
 	for i := s.slot(hash); s.slots[i] != nil; i = s.after(i) {
-		if ser := s.slots[i]; ser.hash == hash && x.equal(ser.set, lset) {
+		if ser := s.slots[i]; ser.entry.Hash == hash && x.Equal(ser.entry.Set, lset) {
 			return ser
 		}
 	}
@@ -50,7 +51,7 @@ func (st *stripes) get(hash uint32, lset labels.Labels, x *index) *Series {
 }
 
 func (st *stripes) put(ser *Series) {
-	s := st.of(ser.hash)
+	s := st.of(ser.entry.Hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.count++; 4*s.count > 3*len(s.slots) {
@@ -60,17 +61,17 @@ func (st *stripes) put(ser *Series) {
 }
 
 func (st *stripes) remove(ser *Series) {
-	s := st.of(ser.hash)
+	s := st.of(ser.entry.Hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	hole := s.slot(ser.hash)
+	hole := s.slot(ser.entry.Hash)
 	for s.slots[hole] != ser {
 		hole = s.after(hole)
 	}
-	// What stands behind it up to the next free slot may belong before the hole.
+	// Series behind it, up to the next free slot, may belong before the hole.
 	for i := s.after(hole); s.slots[i] != nil; i = s.after(i) {
 		mask := uint32(len(s.slots) - 1) //nolint:gosec // fewer than series
-		if home := s.slot(s.slots[i].hash); (i-home)&mask >= (i-hole)&mask {
+		if home := s.slot(s.slots[i].entry.Hash); (i-home)&mask >= (i-hole)&mask {
 			s.slots[hole], hole = s.slots[i], i
 		}
 	}
@@ -87,7 +88,7 @@ func (s *stripe) slot(hash uint32) uint32 {
 func (s *stripe) after(i uint32) uint32 { return (i + 1) & uint32(len(s.slots)-1) } //nolint:gosec // fewer than series
 
 func (s *stripe) placeLocked(ser *Series) {
-	i := s.slot(ser.hash)
+	i := s.slot(ser.entry.Hash)
 	for s.slots[i] != nil {
 		i = s.after(i)
 	}

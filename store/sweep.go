@@ -1,94 +1,138 @@
 package store
 
 import (
+	"math"
+	"sync/atomic"
 	"time"
 )
 
-// sweepInterval bounds how late a watch hears that a series fell silent, and
-// how long a series outlives its retention. KEDA ignores changes to inactive,
-// so seconds are soon enough.
+// sweepInterval bounds how late a selection is notified of silence, and how long a
+// series outlives its retention. KEDA ignores a change to inactive, so seconds are
+// soon enough.
 const sweepInterval = 5 * time.Second
 
-// Sweep frees the series that have had no sample for the retention, tells the
-// watches of those that fell silent, and learns the rhythm of each metric. Run
-// calls it every few seconds.
+// sweep is one pass over all series.
+type sweep struct {
+	now, mint, lookback int64
+	stepped             bool // the clock was set since the last sweep
+	touched             touched
+	idle                []*Series
+	stats               seriesStats
+
+	names []*metricName // those with a longest interval
+	fresh []*Series     // selected series whose push interval is unknown
+}
+
+// seriesStats are the counts of a sweep.
+type seriesStats struct {
+	states  [states]int64
+	largest int32 // series of the metric name that has most
+}
+
+// sharedStats are the last sweep's, for readers that must not block anything.
+type sharedStats struct {
+	states  [states]atomic.Int64
+	largest atomic.Int32
+}
+
+func (s *sharedStats) set(to seriesStats) {
+	for i, n := range to.states {
+		s.states[i].Store(n)
+	}
+	s.largest.Store(to.largest)
+}
+
+// Sweep frees the series that have had no sample for the retention, notifies the
+// selections of those that became silent, and learns the push interval of each metric.
+// Run calls it every few seconds.
 func (s *Store) Sweep() {
 	s.sweeping.Lock()
 	defer s.sweeping.Unlock()
 	now := s.now()
-	mint := now - s.opts.Retention.Milliseconds()
-	lookback := s.opts.Lookback.Milliseconds()
-	touched := map[*Watch]struct{}{}
-	var idle, buf []*Series
-	var learnt rhythm
+	w := sweep{
+		now: now, mint: now - s.opts.Retention.Milliseconds(), lookback: s.opts.Lookback.Milliseconds(),
+		touched: touched{},
+	}
 	steps := s.clock.steps.Load()
-	stepped := steps != s.sweptSteps
-	s.sweptSteps = steps
-	var seen counts
+	w.stepped, s.sweptSteps = steps != s.sweptSteps, steps
+	var buf []*Series
 	for i := range s.stripes {
 		buf = s.stripes.snapshot(i, buf[:0])
 		for _, ser := range buf {
-			ser.mu.Lock()
-			seen.noteLocked(ser, now, lookback)
-			if stepped {
-				for _, w := range ser.watchesLocked() {
-					touched[w] = struct{}{}
-				}
-			}
-			switch {
-			case ser.idleLocked(mint):
-				idle = append(idle, ser)
-			case !ser.silent && ser.ring.len() > 0 && !ser.ring.last().stale() && ser.overAtLocked(lookback) <= now:
-				ser.silent = true
-				for _, w := range ser.watchesLocked() {
-					touched[w] = struct{}{}
-				}
-			default:
-				learnt.noteLocked(ser)
-			}
-			ser.mu.Unlock()
+			w.look(ser)
 		}
 	}
-	learnt.settle(touched)
-	s.swept.set(seen)
-	if len(idle) > 0 {
-		s.free(idle, mint, touched)
+	w.setIntervals()
+	s.swept.set(w.stats)
+	if len(w.idle) > 0 {
+		s.free(w.idle, w.mint, w.touched)
 	}
-	tell(touched)
+	w.touched.notify()
 }
 
-func tell(touched map[*Watch]struct{}) {
-	for w := range touched {
-		if w.mark() {
-			w.changed()
+func (w *sweep) look(ser *Series) {
+	ser.mu.Lock()
+	defer ser.mu.Unlock()
+	w.stats.largest = max(w.stats.largest, ser.name.series.Load())
+	if ser.ring.Len() > 0 {
+		w.stats.states[ser.stateLocked(w.now, w.lookback)]++
+	}
+	if w.stepped {
+		w.touched.add(ser.selectionsLocked())
+	}
+	switch mn := ser.name; {
+	case ser.idleLocked(w.mint):
+		w.idle = append(w.idle, ser)
+	case !ser.silent && ser.ring.Len() > 0 && !ser.ring.Last().Stale() && ser.silentFromLocked(w.lookback) <= w.now:
+		ser.silent = true
+		w.touched.add(ser.selectionsLocked())
+	case ser.interval == 0 && ser.watched != nil:
+		w.fresh = append(w.fresh, ser)
+	case ser.interval > mn.longest && !ser.silent:
+		if mn.longest == 0 {
+			w.names = append(w.names, mn)
 		}
+		mn.longest = ser.interval
 	}
 }
 
-func (s *Series) idleLocked(mint int64) bool {
-	return s.ring.len() > 0 && s.ring.last().t < mint && s.arrivedLocked() < mint
+// setIntervals makes the longest push intervals those of the metrics. Series that use
+// them, because their own is unknown, end at another time then.
+func (w *sweep) setIntervals() {
+	changed := map[*metricName]struct{}{}
+	for _, mn := range w.names {
+		if mn.interval.Swap(mn.longest) != mn.longest {
+			changed[mn] = struct{}{}
+		}
+		mn.longest = 0
+	}
+	for _, ser := range w.fresh {
+		if _, ok := changed[ser.name]; !ok {
+			continue
+		}
+		ser.mu.Lock()
+		ser.silent = false // its end may be in the future again
+		w.touched.add(ser.selectionsLocked())
+		ser.mu.Unlock()
+	}
 }
 
-func (s *Store) free(idle []*Series, mint int64, touched map[*Watch]struct{}) {
+// free removes those of the series that are still idle.
+func (s *Store) free(idle []*Series, mint int64, t touched) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kept := map[*Kept]struct{}{}
+	affected := touched{}
 	freed := idle[:0]
 	for _, ser := range idle {
 		ser.mu.Lock()
-		gone := ser.idleLocked(mint) // it may have had a sample since
-		ser.freed = gone
-		ws := ser.watchesLocked()
+		ser.freed = ser.idleLocked(mint) // it may have had a sample since
+		is, selections := ser.freed, ser.selectionsLocked()
 		ser.mu.Unlock()
-		if !gone {
+		if !is {
 			continue
 		}
-		for _, w := range ws {
-			touched[w] = struct{}{}
-			if w.kept != nil {
-				kept[w.kept] = struct{}{}
-			}
-		}
+		affected.add(selections)
+		t.add(selections)
 		freed = append(freed, ser)
 		s.stripes.remove(ser)
 		if ser.name.series.Add(-1) == 0 {
@@ -97,10 +141,24 @@ func (s *Store) free(idle []*Series, mint int64, touched map[*Watch]struct{}) {
 		}
 	}
 	s.count -= len(freed)
-	s.refs.remove(freed)
-	for k := range kept {
-		k.forgetLocked()
+	for sel := range affected {
+		sel.removeFreedLocked()
 	}
-	s.index.remove(freed)
+	s.index.Remove(freed)
 	s.metrics.freed.Add(float64(len(freed)))
+}
+
+// Reset frees all series, as if each had been silent for the retention. Pushes go on
+// meanwhile; a sample is stored or not, depending on whether it comes before or after.
+func (s *Store) Reset() {
+	s.sweeping.Lock()
+	defer s.sweeping.Unlock()
+	t := touched{}
+	var all []*Series
+	for i := range s.stripes { // one at a time, so that no push waits for all
+		all = s.stripes.snapshot(i, all[:0])
+		s.free(all, math.MaxInt64, t)
+	}
+	s.swept.set(seriesStats{})
+	t.notify()
 }

@@ -1,3 +1,3 @@
-// Package arch holds no code but the test of the project's shape: which package
-// may import which, that each says what it is for, and that files stay small.
+// Package arch contains only the test of the project's structure: which package may
+// import which, and that each states its purpose.
 package arch

@@ -22,7 +22,7 @@ func newLimits(cfg config.Config, samples *store.Store, receiver *otlpreceiver.R
 	}
 	exploded := func(l selfmetrics.Limit) selfmetrics.Limit {
 		l.Why = func() string {
-			e, _ := samples.Explosion()
+			e, _ := samples.Cardinality()
 			return e.String()
 		}
 		return l
@@ -30,7 +30,7 @@ func newLimits(cfg config.Config, samples *store.Store, receiver *otlpreceiver.R
 	return selfmetrics.NewLimits(registry, logger,
 		exploded(limit("series", "--max-series", samples.MaxSeries(), samples.SeriesCount)),
 		exploded(limit("series_per_metric", "--max-series-per-metric", samples.MaxSeriesPerMetric(), samples.LargestMetric)),
-		limit("series_kept", "--max-series", samples.MaxKept(), samples.KeptCount),
+		limit("series_kept", "--max-series", samples.MaxSelected(), samples.SelectedCount),
 		limit("inflight_bytes", "--max-inflight-bytes", receiver.MaxHeldBytes(), receiver.HeldBytes),
 		limit("streams", "--max-streams", cfg.MaxStreams, answers.Streams),
 		limit("triggers", "", scaler.MaxTriggers, answers.Triggers),

@@ -18,52 +18,66 @@ func sel(name string, kv ...string) []*labels.Matcher {
 	return ms
 }
 
-// ear is a watch and how often it was called since it was last asked.
+// ear is some selections and how often they called since it was last asked.
 type ear struct {
-	*Watch
-	calls int
+	selections []*Selection
+	calls      int
 }
 
 func listen(t *testing.T, s *Store, selectors ...[]*labels.Matcher) *ear {
 	t.Helper()
 	e := &ear{}
-	w, err := s.Watch(selectors, func() { e.calls++ })
-	require.NoError(t, err)
-	e.Watch = w
+	for _, ms := range selectors {
+		sel, err := s.Select(ms, 0, func() { e.calls++ })
+		require.NoError(t, err)
+		e.selections = append(e.selections, sel)
+	}
 	return e
 }
 
-// told tells whether the watch was called, and arms it.
-func (e *ear) told() bool {
-	told := e.calls > 0
-	e.calls = 0
-	e.Arm()
-	return told
+func (e *ear) Arm() {
+	for _, sel := range e.selections {
+		sel.Arm()
+	}
 }
 
-func TestWatchHearsItsSeriesAndNoOther(t *testing.T) {
+func (e *ear) Close() {
+	for _, sel := range e.selections {
+		sel.Close()
+	}
+}
+
+// notified reports whether a selection called, and arms them.
+func (e *ear) notified() bool {
+	notified := e.calls > 0
+	e.calls = 0
+	e.Arm()
+	return notified
+}
+
+func TestSelectionIsNotifiedOfItsSeriesAndNoOther(t *testing.T) {
 	s, c := newStore(t, Options{})
 	push(t, s, series("m", "ns", "a"), 0, 1)
 	w := listen(t, s, sel("m", "ns", "a"), sel("n"))
 	defer w.Close()
 	anyName := listen(t, s, sel("", "ns", "b"))
 	defer anyName.Close()
-	require.False(t, w.told(), "nothing has changed yet")
+	require.False(t, w.notified(), "nothing has changed yet")
 
 	c.at(1)
 	push(t, s, series("m", "ns", "a"), 1, 2)
-	require.True(t, w.told(), "a known series")
-	require.False(t, anyName.told())
+	require.True(t, w.notified(), "a known series")
+	require.False(t, anyName.notified())
 	push(t, s, series("m", "ns", "b"), 1, 2)
-	require.False(t, w.told(), "another namespace")
-	require.True(t, anyName.told(), "a new series, by a selector without a name")
+	require.False(t, w.notified(), "another namespace")
+	require.True(t, anyName.notified(), "a new series, by a selector without a name")
 	push(t, s, series("m", "ns", "a", "pod", "new"), 1, 2)
-	require.True(t, w.told(), "a new series")
+	require.True(t, w.notified(), "a new series")
 	push(t, s, series("n"), 1, 2)
-	require.True(t, w.told(), "the second selector")
+	require.True(t, w.notified(), "the second selector")
 }
 
-func TestWatchIsToldOnceUntilArmed(t *testing.T) {
+func TestSelectionIsNotifiedOnceUntilArmed(t *testing.T) {
 	s, c := newStore(t, Options{})
 	w := listen(t, s, sel("m"))
 	defer w.Close()
@@ -72,7 +86,7 @@ func TestWatchIsToldOnceUntilArmed(t *testing.T) {
 		_, err := a.Append(series("m", "pod", string(rune('a'+i%26))), ms(float64(-i)/1000), 1)
 		require.NoError(t, err)
 	}
-	require.Zero(t, w.calls, "a request tells at its end")
+	require.Zero(t, w.calls, "a request notifies at its end")
 	a.Commit()
 	c.at(1)
 	push(t, s, m, 1, 1)
@@ -83,7 +97,7 @@ func TestWatchIsToldOnceUntilArmed(t *testing.T) {
 	require.Equal(t, 2, w.calls)
 }
 
-func TestWatchHearsOfSilenceAndOfFreeing(t *testing.T) {
+func TestSelectionIsNotifiedOfSilenceAndOfFreeing(t *testing.T) {
 	s, c := newStore(t, Options{})
 	w := listen(t, s, sel("m"))
 	defer w.Close()
@@ -91,37 +105,37 @@ func TestWatchHearsOfSilenceAndOfFreeing(t *testing.T) {
 		c.at(float64(5 * i))
 		push(t, s, m, float64(5*i), 1)
 	}
-	require.True(t, w.told())
+	require.True(t, w.notified())
 	c.at(24)
 	s.Sweep()
-	require.False(t, w.told())
+	require.False(t, w.notified())
 	c.at(25)
 	s.Sweep()
-	require.True(t, w.told(), "fell silent")
+	require.True(t, w.notified(), "became silent")
 	s.Sweep()
-	require.False(t, w.told(), "silence is told once")
+	require.False(t, w.notified(), "silence is notified once")
 	push(t, s, m, 24, 1)
-	require.True(t, w.told())
+	require.True(t, w.notified())
 	c.at(100)
 	s.Sweep()
-	require.True(t, w.told(), "fell silent again")
+	require.True(t, w.notified(), "became silent again")
 	c.at(146)
 	s.Sweep()
-	require.True(t, w.told(), "freed")
+	require.True(t, w.notified(), "freed")
 }
 
-func TestClosedWatchLeavesNothingBehind(t *testing.T) {
+func TestClosedSelectionLeavesNothingBehind(t *testing.T) {
 	s, _ := newStore(t, Options{})
 	push(t, s, m, 0, 1)
 	w := listen(t, s, sel("m"), sel("never"), sel(""))
 	other := listen(t, s, sel("m"))
-	ser := s.stripes.get(hashOf(m), m, &s.index)
-	require.Len(t, ser.watchesLocked(), 2)
+	ser := s.stripes.get(hashOf(m), m, s.index)
+	require.Len(t, ser.selectionsLocked(), 3)
 	w.Close()
-	require.Equal(t, []*Watch{other.Watch}, ser.watchesLocked())
+	require.Equal(t, other.selections, ser.selectionsLocked())
 	other.Close()
-	require.Empty(t, ser.watchesLocked())
-	require.Empty(t, s.watches.keys)
-	require.Empty(t, s.watches.labels)
+	require.Empty(t, ser.selectionsLocked())
+	require.Empty(t, s.selections.keys)
+	require.Empty(t, s.selections.labels)
 	require.Len(t, s.names, 1, "only the metric that has a series")
 }

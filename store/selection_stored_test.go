@@ -12,13 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestKeptSeriesAreThoseThatMatch: created and freed ones included, in the order
+// TestSelectionSeriesAreThoseThatMatch: created and freed ones included, in the order
 // in which the index has them.
-func TestKeptSeriesAreThoseThatMatch(t *testing.T) {
+func TestSelectionSeriesAreThoseThatMatch(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	s, c := newStore(t, Options{})
 	selectors := [][]*labels.Matcher{sel("m"), sel("m", "ns", "1"), sel("", "ns", "1", "pod", "3"), sel("n", "pod", "")}
-	kept := make([]*Kept, len(selectors))
+	kept := make([]*Selection, len(selectors))
 	for at := range 2000 {
 		c.at(float64(at))
 		lset := series([]string{"m", "n"}[rnd.IntN(2)], "ns", fmt.Sprint(rnd.IntN(3)), "pod", fmt.Sprint(rnd.IntN(60)))
@@ -33,16 +33,17 @@ func TestKeptSeriesAreThoseThatMatch(t *testing.T) {
 		switch k := kept[i]; {
 		case k == nil:
 			var err error
-			kept[i], err = s.Keep(selectors[i], func() {})
+			kept[i], err = s.Select(selectors[i], 0, func() {})
 			require.NoError(t, err)
 		case rnd.IntN(100) == 0:
 			k.Close()
 			kept[i] = nil
 		default:
-			found, err := s.find(t.Context(), selectors[i]...)
+			found, err := s.index.Find(t.Context(), selectors[i]...)
 			require.NoError(t, err)
-			in, ok := k.Instant(ms(float64(at)))
-			require.True(t, ok)
+			require.True(t, k.Stored())
+			in, err := k.Instant(t.Context(), ms(float64(at)))
+			require.NoError(t, err)
 			require.ElementsMatch(t, found, in.series)
 			if len(found) > 0 {
 				require.Equal(t, found, in.series)
@@ -54,65 +55,63 @@ func TestKeptSeriesAreThoseThatMatch(t *testing.T) {
 			k.Close()
 		}
 	}
-	require.Zero(t, s.KeptCount())
-	require.Empty(t, s.watches.keys)
+	require.Zero(t, s.SelectedCount())
+	require.Empty(t, s.selections.keys)
 }
 
 // podsOf tells series apart by a label; they print as all that hangs on them.
 func podsOf(s *Store, all []*Series) []string {
 	pods := make([]string, len(all))
 	for i, ser := range all {
-		pods[i] = s.index.value(ser, "pod")
+		pods[i] = s.index.Label(ser, "pod")
 	}
 	return pods
 }
 
-// TestKeepMeetsWhatHappensMeanwhile, step by step.
-func TestKeepMeetsWhatHappensMeanwhile(t *testing.T) {
+// TestSelectMeetsWhatHappensMeanwhile, step by step.
+func TestSelectMeetsWhatHappensMeanwhile(t *testing.T) {
 	s, c := newStore(t, Options{})
 	pod := func(name string) *Series {
 		push(t, s, series("m", "pod", name), 0, 1)
-		return s.stripes.get(hashOf(series("m", "pod", name)), series("m", "pod", name), &s.index)
+		return s.stripes.get(hashOf(series("m", "pod", name)), series("m", "pod", name), s.index)
 	}
 	first, second, third := pod("1"), pod("2"), pod("3")
-	k := &Kept{Watch: Watch{s: s, selectors: [][]*labels.Matcher{sel("m")}, changed: func() {}}}
-	k.kept = k
+	sel := &Selection{s: s, matchers: sel("m"), changed: func() {}, loading: true}
 	s.mu.Lock()
-	s.watches.add(&k.Watch) // as attach is about to
+	s.selections.add(sel)
 	s.mu.Unlock()
 	after := pod("4") // before the look-up
+	free := func(ser *Series) { s.free([]*Series{ser}, ms(80), touched{}) }
 	c.at(200)
-	free := func(ser *Series) { s.free([]*Series{ser}, ms(80), map[*Watch]struct{}{}) }
-	var older []*Series
-	require.NoError(t, k.attach(func(ser *Series) {
-		if older = append(older, ser); ser == first {
-			free(second) // looked up, not hung on yet
-		}
-	}))
-	require.Empty(t, second.watchesLocked())
-	require.Equal(t, []string{"1", "3"}, podsOf(s, older))
-	require.Len(t, after.watchesLocked(), 1)
-	free(third) // hung on, not put in its place yet
-	require.True(t, k.put(older))
-	require.Equal(t, []string{"1", "4"}, podsOf(s, k.series))
-	require.Equal(t, 2, s.KeptCount())
-	k.Close()
-	require.Empty(t, s.watches.keys)
+	require.True(t, first.attach(sel))
+	require.True(t, third.attach(sel))
+	free(second) // looked up, not attached yet
+	require.False(t, second.attach(sel))
+	require.False(t, after.attach(sel), "from the start")
+	free(third) // attached, not stored yet
+	require.False(t, sel.Stored())
+	sel.store([]*Series{first, third})
+	require.Equal(t, []string{"1", "4"}, podsOf(s, *sel.series.Load()))
+	require.Equal(t, 2, s.SelectedCount())
+	sel.Close()
+	require.Zero(t, s.SelectedCount())
+	require.Empty(t, s.selections.keys)
+	require.Empty(t, first.selectionsLocked())
 }
 
-// TestKeptSeriesComeAndGoMeanwhile: a selector's series are looked up while
+// TestSelectionSeriesComeAndGoMeanwhile: a selector's series are looked up while
 // others are made and freed.
-func TestKeptSeriesComeAndGoMeanwhile(t *testing.T) {
+func TestSelectionSeriesComeAndGoMeanwhile(t *testing.T) {
 	s, c := newStore(t, Options{})
 	const pods = 500
 	for pod := range pods {
 		push(t, s, series("m", "pod", fmt.Sprint("old", pod)), 0, 1)
 	}
-	hung := func(k *Kept) (n int) {
+	hung := func(k *Selection) (n int) {
 		for i := range s.stripes {
 			for _, ser := range s.stripes.snapshot(i, nil) {
-				for _, w := range ser.watchesLocked() {
-					if w == &k.Watch {
+				for _, w := range ser.selectionsLocked() {
+					if w == k {
 						n++
 					}
 				}
@@ -135,26 +134,27 @@ func TestKeptSeriesComeAndGoMeanwhile(t *testing.T) {
 			}
 			a.Commit()
 		})
-		k, err := s.Keep(sel("m"), func() {})
+		k, err := s.Select(sel("m"), 0, func() {})
 		require.NoError(t, err)
 		meanwhile.Wait()
-		found, err := s.find(t.Context(), sel("m")...)
+		found, err := s.index.Find(t.Context(), sel("m")...)
 		require.NoError(t, err)
-		in, ok := k.Instant(ms(float64(200 * round)))
-		require.True(t, ok)
+		require.True(t, k.Stored())
+		in, err := k.Instant(t.Context(), ms(float64(200*round)))
+		require.NoError(t, err)
 		require.Equal(t, podsOf(s, found), podsOf(s, in.series))
-		require.Equal(t, len(found), s.KeptCount())
+		require.Equal(t, len(found), s.SelectedCount())
 		require.Equal(t, len(found), hung(k), "each has the watch, once")
 		k.Close()
 		require.Zero(t, hung(k))
-		require.Zero(t, s.KeptCount())
+		require.Zero(t, s.SelectedCount())
 	}
 }
 
-func TestKeptKnowsWhatConcernsIt(t *testing.T) {
+func TestSelectionKnowsWhatConcernsIt(t *testing.T) {
 	s, c := newStore(t, Options{})
 	push(t, s, series("m", "ns", "a"), 0, 1)
-	k, err := s.Keep(sel("m", "ns", "a"), func() {})
+	k, err := s.Select(sel("m", "ns", "a"), 0, func() {})
 	require.NoError(t, err)
 	defer k.Close()
 	changed := func() bool {
@@ -171,56 +171,61 @@ func TestKeptKnowsWhatConcernsIt(t *testing.T) {
 	push(t, s, series("m", "ns", "b"), 5, 1)
 	require.False(t, changed())
 	s.Sweep()
-	require.True(t, changed(), "the metric's rhythm decides when a series with one sample is over")
+	require.True(t, changed(), "the metric's push interval decides when a series with one sample is silent")
 	s.Sweep()
-	require.False(t, changed(), "the same rhythm")
-	require.False(t, k.Unchanged(ms(5)), "what stands until now is over")
+	require.False(t, changed(), "the same push interval")
+	require.False(t, k.Unchanged(ms(5)), "what was valid until now is not anymore")
 	c.at(200)
 	s.Sweep()
 	require.True(t, changed(), "freed")
-	in, ok := k.Instant(ms(200))
-	require.True(t, ok)
+	in, err := k.Instant(t.Context(), ms(200))
+	require.NoError(t, err)
 	require.Zero(t, in.Len())
 }
 
-func TestKeptSeriesAreBounded(t *testing.T) {
+func TestStoredSelectionsAreBounded(t *testing.T) {
 	s, _ := newStore(t, Options{MaxSeries: 3})
-	limit := 3 * keptPerSeries
-	keep := func() *Kept {
-		k, err := s.Keep(sel("m"), func() {})
+	limit := 3 * selectedPerSeries
+	var all []*Selection
+	add := func() *Selection {
+		k, err := s.Select(sel("m"), 0, func() {})
 		require.NoError(t, err)
+		all = append(all, k)
 		return k
 	}
 	push(t, s, series("m", "pod", "0"), 0, 1)
 	push(t, s, series("m", "pod", "1"), 0, 1)
-	var all []*Kept
 	for range limit/2 - 1 {
-		all = append(all, keep())
+		require.True(t, add().Stored())
 	}
 	push(t, s, series("m", "pod", "2"), 0, 1) // five times one more, for four that fit
 	lost := 0
 	for _, k := range all {
-		if _, ok := k.Instant(ms(0)); !ok {
-			require.False(t, k.Unchanged(math.MaxInt64))
+		require.False(t, k.Unchanged(math.MaxInt64))
+		if !k.Stored() {
 			lost++
 		}
 	}
 	require.Positive(t, lost)
-	require.LessOrEqual(t, s.KeptCount(), limit)
-	for err := error(nil); err == nil; {
-		var k *Kept
-		if k, err = s.Keep(sel("m"), func() {}); err == nil {
-			all = append(all, k)
-		} else {
-			require.ErrorIs(t, err, ErrKeepLimit)
-		}
-		require.LessOrEqual(t, s.KeptCount(), limit)
+	require.LessOrEqual(t, s.SelectedCount(), limit)
+	for add().Stored() {
+		require.LessOrEqual(t, s.SelectedCount(), limit)
 	}
+	require.LessOrEqual(t, s.SelectedCount(), limit)
+	for _, k := range all { // all read and are notified the same
+		k.Arm()
+		in, err := k.Now(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 3, in.Len())
+		require.True(t, k.Armed())
+	}
+	push(t, s, series("m", "pod", "0"), -1, 1)
 	for _, k := range all {
+		require.False(t, k.Armed())
 		k.Close()
 	}
-	require.Zero(t, s.KeptCount())
-	keep().Close()
+	require.Zero(t, s.SelectedCount())
+	require.True(t, add().Stored())
 }
 
 // TestNewSeriesIsTestedAgainstFewWatches: KServe makes a query for each of a
@@ -228,14 +233,14 @@ func TestKeptSeriesAreBounded(t *testing.T) {
 func TestNewSeriesIsTestedAgainstFewWatches(t *testing.T) {
 	s, _ := newStore(t, Options{})
 	for i := range 1000 {
-		_, err := s.Watch([][]*labels.Matcher{sel("m", "namespace", fmt.Sprint(i/500), "deployment", fmt.Sprint(i))}, func() {})
+		_, err := s.Select(sel("m", "namespace", fmt.Sprint(i/500), "deployment", fmt.Sprint(i)), 0, func() {})
 		require.NoError(t, err)
 	}
-	for key, ws := range s.watches.keys {
+	for key, ws := range s.selections.keys {
 		require.LessOrEqual(t, len(ws), 2, key)
 	}
 	push(t, s, series("m", "namespace", "1", "deployment", "700", "pod", "a"), 0, 1)
-	require.Len(t, s.watches.matching(series("m", "namespace", "1", "deployment", "700", "pod", "a")), 1)
+	require.Len(t, s.selections.matching(series("m", "namespace", "1", "deployment", "700", "pod", "a")), 1)
 }
 
 // BenchmarkKeep is how long new series wait for the store, at most, while the first
@@ -253,7 +258,7 @@ func BenchmarkKeep(b *testing.B) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			k, err := s.Keep(sel("m"), func() {})
+			k, err := s.Select(sel("m"), 0, func() {})
 			if err != nil {
 				b.Error(err)
 				return
@@ -284,7 +289,7 @@ func BenchmarkCreate(b *testing.B) {
 		b.Run(fmt.Sprintf("watches=%d", watches), func(b *testing.B) {
 			s := New(Options{MaxSeries: math.MaxInt32})
 			for i := range watches {
-				if _, err := s.Keep(sel("m", "namespace", "a", "deployment", fmt.Sprint(i)), func() {}); err != nil {
+				if _, err := s.Select(sel("m", "namespace", "a", "deployment", fmt.Sprint(i)), 0, func() {}); err != nil {
 					b.Fatal(err)
 				}
 			}

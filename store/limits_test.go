@@ -10,9 +10,9 @@ import (
 // TestTheLabelThatExplodesIsNamed, among labels that have many values, too, and
 // though it had few for long.
 func TestTheLabelThatExplodesIsNamed(t *testing.T) {
-	const most = 3 * explosionLook
+	const most = 3 * cardinalitySample
 	s, _ := newStore(t, Options{MaxSeriesPerMetric: most})
-	_, ok := s.Explosion()
+	_, ok := s.Cardinality()
 	require.False(t, ok)
 	for i := range most {
 		request := "none"
@@ -22,9 +22,9 @@ func TestTheLabelThatExplodesIsNamed(t *testing.T) {
 		push(t, s, series("bomb", "pod", strconv.Itoa(i%900), "request", request, "i", strconv.Itoa(i/900)), 0, 1)
 	}
 	push(t, s, series("other", "pod", "1"), 0, 1)
-	e, ok := s.Explosion()
+	e, ok := s.Cardinality()
 	require.True(t, ok)
-	require.Equal(t, Explosion{Metric: "bomb", Series: most, Label: "request", Values: explosionLook, Looked: explosionLook}, e)
+	require.Equal(t, Cardinality{Metric: "bomb", Series: most, Label: "request", Values: cardinalitySample, Looked: cardinalitySample}, e)
 	_, err := s.Appender().Append(series("bomb", "pod", "x"), ms(0), 1)
 	require.ErrorIs(t, err, ErrMetricLimit)
 	require.ErrorContains(t, err, "held are 3000 series of bomb, whose label request has 1000 values in the newest 1000")
@@ -51,7 +51,7 @@ func TestALimitIsExplainedNowAndThen(t *testing.T) {
 func TestAMetricWithoutLabelsHasNoneThatExplodes(t *testing.T) {
 	s, _ := newStore(t, Options{})
 	push(t, s, series("a"), 0, 1)
-	e, ok := s.Explosion()
+	e, ok := s.Cardinality()
 	require.True(t, ok)
 	require.Equal(t, "1 series of a", e.String())
 }

@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/stretchr/testify/require"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/ring"
 )
 
 // TestAHistogramSaysWhetherItWentOn goes through what may stand before a sample.
@@ -27,16 +29,16 @@ func TestAHistogramSaysWhetherItWentOn(t *testing.T) {
 	at(20, 4, gauge)
 	at(25, 5, unknown)
 	at(30, 6, reset)
-	_, err := a.Append(m, ms(31), staleNaN)
+	_, err := a.Append(m, ms(31), ring.StaleNaN)
 	require.NoError(t, err)
 	at(35, 8, unknown)
 	at(40, 9, unknown)
 	at(37, 1, unknown)
 	at(2, 6, unknown)
-	ser := a.Held(m)
+	ser := a.Lookup(m)
 	var got []histogram.CounterResetHint
-	for i := range ser.ring.len() {
-		if h := ser.ring.at(i).hist; h != nil {
+	for i := range ser.ring.Len() {
+		if h := ser.ring.At(i).Hist; h != nil {
 			got = append(got, h.CounterResetHint)
 		}
 	}

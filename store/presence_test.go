@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/ring"
 )
 
 func TestShowPutsTheGoneFirstAndTheEndedLast(t *testing.T) {
@@ -20,7 +22,7 @@ func TestShowPutsTheGoneFirstAndTheEndedLast(t *testing.T) {
 	}
 	c.at(30)
 	push(t, s, pod("live"), 30, 7)
-	push(t, s, pod("ended"), 30, staleNaN)
+	push(t, s, pod("ended"), 30, ring.StaleNaN)
 	c.at(31)
 	all := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "m")
 	p, shown, err := s.Show(t.Context(), 10, all)

@@ -12,7 +12,7 @@ func TestAppendsToHeldSeriesAreAppendsByLabels(t *testing.T) {
 	byLabels, c1 := newStore(t, Options{})
 	held, c2 := newStore(t, Options{})
 	a, b := byLabels.Appender(), held.Appender()
-	require.Nil(t, b.Held(m))
+	require.Nil(t, b.Lookup(m))
 	for i, in := range []struct {
 		clock, at, v float64
 		delta        bool
@@ -26,7 +26,7 @@ func TestAppendsToHeldSeriesAreAppendsByLabels(t *testing.T) {
 			add, addTo = a.Add, b.AddTo
 		}
 		want, wantErr := add(m, ms(in.at), in.v)
-		ser := b.Held(m)
+		ser := b.Lookup(m)
 		if ser == nil {
 			_, err := b.Append(m, ms(in.at), in.v)
 			require.NoError(t, err)
@@ -45,7 +45,7 @@ func TestHeldSeriesThatWasFreedTakesNothing(t *testing.T) {
 	s, c := newStore(t, Options{})
 	push(t, s, m, 0, 1)
 	a := s.Appender()
-	ser := a.Held(m)
+	ser := a.Lookup(m)
 	require.False(t, ser.Freed())
 	c.at(200)
 	s.Sweep()
@@ -65,7 +65,7 @@ func TestAppendingToAHeldSeriesDoesNotAllocate(t *testing.T) {
 	a := s.Appender()
 	i := 0.0
 	push(t, s, m, i, i)
-	ser := a.Held(m)
+	ser := a.Lookup(m)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		i++
 		c.at(i)

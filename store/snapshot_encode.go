@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -11,15 +10,18 @@ import (
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/metadata"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/labelindex"
+	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/ring"
 )
 
 // The kinds of a snapshot's blocks, the first byte of each.
 const (
 	blockSeries    = 's' // new pairs of labels, and series that have these and earlier ones
-	blockDescribed = 'd' // what senders say of metrics
+	blockDescribed = 'd' // metadata
 )
 
-// snapshotBlock is from what size on, in bytes, a block is full.
+// snapshotBlock is the size, in bytes, of a full block.
 const snapshotBlock = 256 << 10
 
 // How a sample of a series with native histograms is written.
@@ -35,29 +37,26 @@ const (
 	flagHists
 )
 
-var errRenumbered = errors.New("series were numbered anew meanwhile")
-
-// Snapshot hands all that the store holds to emit, in blocks for Restore. A block
-// is emit's until it returns.
+// Snapshot passes everything in the store to emit, in blocks for Restore. A block is
+// emit's until it returns.
 //
-// Nobody waits for it: a series is locked for as long as it takes to copy its
-// samples, the index for a page of 256 series, nothing while emit runs. So the
-// newest samples are some from before and some from after a moment in between.
+// It blocks nobody for long: a series is locked while its samples are copied, the index
+// for at most 256 series, and nothing while emit runs. So the newest samples are from
+// before or after a moment in between. Series that are created meanwhile are left out:
+// one that is freed and created again would be there twice.
 func (s *Store) Snapshot(emit func(block []byte) error) error {
-	e := &encoder{s: s, emit: emit, mint: s.now() - s.opts.Retention.Milliseconds(), newest: s.newest()}
-	era := s.refs.now()
-	var series []*Series
-	for _, at := range s.refs.filled() {
-		var ok bool
-		if series, ok = s.refs.appendPage(series[:0], at, era); !ok {
-			return errRenumbered
-		}
-		for left := series; len(left) > 0; {
-			left = e.page(left)
+	e := &encoder{s: s, emit: emit, mint: s.now() - s.opts.Retention.Milliseconds()}
+	err := s.index.EachPage(func(series []*Series) error {
+		for len(series) > 0 {
+			s.index.View(func(pairs labelindex.Pairs) { series = e.page(pairs, series) })
 			if err := e.flush(snapshotBlock); err != nil {
 				return err
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if err := e.flush(1); err != nil {
 		return err
@@ -65,19 +64,12 @@ func (s *Store) Snapshot(emit func(block []byte) error) error {
 	return e.describe(s.Metadata(""))
 }
 
-func (s *Store) newest() ref {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.lastRef
-}
-
-// encoder writes series. Labels are numbered in the order in which they are met:
-// the index' own numbers may have got another meaning since.
+// encoder writes series. It numbers labels in the order in which it meets them: the
+// index may assign its own numbers to other labels meanwhile.
 type encoder struct {
-	s      *Store
-	emit   func([]byte) error
-	mint   int64
-	newest ref // a series that is freed and comes back would be there twice
+	s    *Store
+	emit func([]byte) error
+	mint int64
 
 	numbers []numbered // by the index' numbers
 	count   uint32     // pairs so far
@@ -86,8 +78,8 @@ type encoder struct {
 	newPairs, n   uint64
 	block         []byte
 
-	body   []byte   // of the series that is being written
-	words  []uint32 // its samples, copied to be written without its lock
+	body   []byte    // of the series that is being written
+	ring   ring.Ring // its samples, copied to be written without its lock
 	hists  []*histogram.FloatHistogram
 	layout *histogram.FloatHistogram
 }
@@ -99,15 +91,9 @@ type numbered struct {
 }
 
 // page writes series until the block is full, and returns those that are left.
-func (e *encoder) page(series []*Series) (left []*Series) {
-	x := &e.s.index
-	x.mu.RLock()
-	defer x.mu.RUnlock()
+func (e *encoder) page(pairs labelindex.Pairs, series []*Series) (left []*Series) {
 	for i, ser := range series {
-		if ser.ref > e.newest {
-			break
-		}
-		if e.one(ser); len(e.series) >= snapshotBlock {
+		if e.one(pairs, ser); len(e.series) >= snapshotBlock {
 			return series[i+1:]
 		}
 	}
@@ -115,69 +101,66 @@ func (e *encoder) page(series []*Series) (left []*Series) {
 }
 
 // one writes a series, with the index locked.
-func (e *encoder) one(ser *Series) {
+func (e *encoder) one(pairs labelindex.Pairs, ser *Series) {
 	ser.mu.Lock()
-	if ser.freed || ser.ring.len() == 0 {
+	if ser.freed || ser.ring.Len() == 0 {
 		ser.mu.Unlock()
 		return
 	}
 	lag, interval, ahead := ser.lag, ser.interval, ser.ahead
-	r := ser.ring
-	e.words = append(e.words[:0], r.words...)
-	r.words = e.words
-	if r.hists != nil {
-		e.hists = append(e.hists[:0], *r.hists...)
-		r.hists = &e.hists
-	}
+	ser.ring.CopyTo(&e.ring, &e.hists)
 	ser.mu.Unlock()
 
 	e.n++
-	e.series = binary.AppendUvarint(e.series, uint64(ser.set.len())) //nolint:gosec // not negative
-	for n, set := uint32(0), ser.set; len(set) > 0; {
-		n, set = set.next()
-		e.series = binary.AppendUvarint(e.series, uint64(e.number(n)-1))
+	set := ser.entry.Set
+	e.series = binary.AppendUvarint(e.series, uint64(set.Len())) //nolint:gosec // not negative
+	for n := uint32(0); len(set) > 0; {
+		n, set = set.Next()
+		e.series = binary.AppendUvarint(e.series, uint64(e.number(pairs, n)-1))
 	}
 	body := binary.AppendVarint(e.body[:0], int64(lag))
 	body = binary.AppendUvarint(body, uint64(interval))
 	body = binary.AppendUvarint(body, uint64(ahead))
-	e.body = e.samples(body, &r)
+	e.body = e.samples(body)
 	e.series = append(binary.AppendUvarint(e.series, uint64(len(e.body))), e.body...)
 }
 
-// number returns the snapshot's number of a pair, which it writes if it is new.
-func (e *encoder) number(n uint32) uint32 {
+// number returns the snapshot's number of a pair, and writes a new pair.
+func (e *encoder) number(pairs labelindex.Pairs, n uint32) uint32 {
 	if need := int(n) + 1 - len(e.numbers); need > 0 {
 		e.numbers = append(e.numbers, make([]numbered, need)...)
 	}
-	p, known := &e.s.index.pairs[n], &e.numbers[n]
-	if known.n == 0 || known.value != p.value || known.name != p.name {
+	name, value, _ := pairs.At(n)
+	known := &e.numbers[n]
+	if known.n == 0 || known.value != value || known.name != name {
 		e.count++
-		*known = numbered{e.count, p.name, p.value}
+		*known = numbered{e.count, name, value}
 		e.newPairs++
-		e.pairs = appendString(appendString(e.pairs, p.name), p.value)
+		e.pairs = appendString(appendString(e.pairs, name), value)
 	}
 	return known.n
 }
 
-// samples writes those within the retention, the newest whatever its time: times
-// as differences of differences, values as what differs from the one before, so
+// samples writes those within the retention, and the newest in any case: times as
+// differences of differences, values as the bits that differ from the value before, so
 // that a regular series of small numbers takes three bytes a sample.
-func (e *encoder) samples(out []byte, r *ring) []byte {
-	first := min(r.search(e.mint), r.len()-1)
+func (e *encoder) samples(out []byte) []byte {
+	r := &e.ring
+	first := min(r.Search(e.mint), r.Len()-1)
 	flags := byte(0)
-	if r.isWide() {
+	if r.Wide() {
 		flags |= flagWide
 	}
-	if r.hists != nil {
+	if r.HasHists() {
 		flags |= flagHists
 	}
 	out = append(out, flags)
-	out = binary.AppendUvarint(out, uint64(r.len()-first)) //nolint:gosec // not negative
+	out = binary.AppendUvarint(out, uint64(r.Len()-first)) //nolint:gosec // not negative
 	var t, delta int64
 	var v uint64
 	e.layout = nil
-	for i := first; i < r.len(); i++ {
-		next, word := r.raw(i)
+	for i := first; i < r.Len(); i++ {
+		next, word, h := r.Raw(i)
 		if i == first {
 			out = binary.AppendVarint(out, next)
 		} else {
@@ -185,11 +168,11 @@ func (e *encoder) samples(out []byte, r *ring) []byte {
 			delta = next - t
 		}
 		t = next
+		if h != nil {
+			out = e.histogram(out, h)
+			continue
+		}
 		if flags&flagHists != 0 {
-			if h := (*r.hists)[r.pos(i)/r.stride()]; h != nil {
-				out = e.histogram(out, h)
-				continue
-			}
 			out = append(out, sampleFloat)
 		}
 		if flags&flagWide != 0 {
@@ -243,7 +226,7 @@ func appendSpans(out []byte, spans []histogram.Span) []byte {
 	return out
 }
 
-// appendFloat is short for whole numbers.
+// appendFloat writes few bytes for whole numbers.
 func appendFloat(out []byte, v float64) []byte {
 	return binary.AppendUvarint(out, bits.ReverseBytes64(math.Float64bits(v)))
 }
@@ -252,7 +235,7 @@ func appendString(out []byte, s string) []byte {
 	return append(binary.AppendUvarint(out, uint64(len(s))), s...)
 }
 
-// flush emits the block if it is of that size.
+// flush emits the block if it has at least that size.
 func (e *encoder) flush(least int) error {
 	if len(e.pairs)+len(e.series) < least {
 		return nil

@@ -1,25 +1,26 @@
-package store
+package labelindex
 
 import (
 	"cmp"
 	"slices"
 )
 
-// ref is a series' number: ascending in the order in which series were made.
-type ref uint32
+// Ref is an item's number: ascending in the order in which items were added.
+type Ref uint32
 
-// Lists of refs are ascending, each ref once, and never changed by what follows.
+// Lists of refs are ascending and contain each ref once. The functions below never
+// change them.
 
-// intersect returns the refs that are in all of the lists, of which there must
-// be one. It goes by the shortest, so that a deployment's ten series are found
+// intersect returns the refs that are in all of the lists; there must be at least
+// one list. It iterates over the shortest, so that it finds a deployment's ten series
 // among a million of one metric in a few dozen steps.
-func intersect(lists [][]ref) []ref {
-	slices.SortFunc(lists, func(a, b []ref) int { return cmp.Compare(len(a), len(b)) })
+func intersect(lists [][]Ref) []Ref {
+	slices.SortFunc(lists, func(a, b []Ref) int { return cmp.Compare(len(a), len(b)) })
 	shortest, rest := lists[0], lists[1:]
 	if len(rest) == 0 {
 		return shortest
 	}
-	out := make([]ref, 0, len(shortest))
+	out := make([]Ref, 0, len(shortest))
 next:
 	for _, r := range shortest {
 		for i := range rest {
@@ -35,9 +36,9 @@ next:
 	return out
 }
 
-// without returns a list of those of refs that are not in drop.
-func without(refs, drop []ref) []ref {
-	out := make([]ref, 0, len(refs))
+// without returns the refs that are not in drop.
+func without(refs, drop []Ref) []Ref {
+	out := make([]Ref, 0, len(refs))
 	for len(refs) > 0 && len(drop) > 0 {
 		if drop = drop[seek(drop, refs[0]):]; len(drop) == 0 {
 			break
@@ -52,7 +53,7 @@ func without(refs, drop []ref) []ref {
 }
 
 // union returns the refs that are in any of the lists.
-func union(lists [][]ref) []ref {
+func union(lists [][]Ref) []Ref {
 	if len(lists) == 1 {
 		return lists[0]
 	}
@@ -61,9 +62,9 @@ func union(lists [][]ref) []ref {
 	return slices.Compact(out)
 }
 
-// seek returns the place of the first ref at or after r, or the length. Its cost
-// grows with how far that is, not with the list.
-func seek(refs []ref, r ref) int {
+// seek returns the index of the first ref at or after r, or the length. Its cost
+// grows with that index, not with the length.
+func seek(refs []Ref, r Ref) int {
 	lo, hi := 0, 1
 	for hi < len(refs) && refs[hi] < r {
 		lo, hi = hi, 2*hi

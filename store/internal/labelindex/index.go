@@ -1,0 +1,356 @@
+// Package labelindex finds items by their labels: labels or matchers in, items out.
+// It knows nothing of an item but its Entry.
+package labelindex
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// ErrRenumbered is returned by EachPage if the refs of all items changed meanwhile.
+var ErrRenumbered = errors.New("series were renumbered meanwhile")
+
+// chunk is how many items are read under one lock, so that others, who may want to
+// add items, do not wait for a long list.
+const chunk = 1024
+
+// Entry is what the index stores in an item.
+type Entry struct {
+	Set  Set    // of the item's labels; constant
+	ref  Ref    // guarded by the index
+	Hash uint32 // of the labels, for the owner's use; here it fills padding
+}
+
+// Index finds the items that have given labels. It stores each pair of a name and a
+// value once, under a number, and an item's labels as the numbers of its pairs: some
+// 20 bytes instead of 200 of text.
+//
+// Reads may run concurrently with anything. The caller must serialize writes (Intern,
+// Add, Remove, AddPair, Clear).
+type Index[T any] struct {
+	entry func(*T) *Entry
+
+	mu    sync.RWMutex // guards what follows; writers also read without it
+	pairs []pair       // by number
+	spare []uint32     // numbers of pairs that no item has anymore
+	names map[string]map[string]uint32
+	items table[T]
+	last  Ref // the newest item's
+	era   int // how often items were renumbered
+}
+
+type pair struct {
+	name, value string
+	refs        []Ref // of the items that have it; append-only, or replaced
+}
+
+// New returns an empty index of items with these entries.
+func New[T any](entry func(*T) *Entry) *Index[T] {
+	return &Index[T]{entry: entry, names: map[string]map[string]uint32{}, items: table[T]{}}
+}
+
+// Clear removes all items.
+func (x *Index[T]) Clear() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.pairs, x.spare, x.last = nil, nil, 0
+	x.names, x.items = map[string]map[string]uint32{}, table[T]{}
+	x.era++
+}
+
+// Intern returns the set of labels, and assigns numbers to new pairs.
+func (x *Index[T]) Intern(lset labels.Labels) Set {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var buf [64]byte
+	set := buf[:0]
+	lset.Range(func(l labels.Label) {
+		n, ok := x.names[l.Name][l.Value]
+		if !ok {
+			n = x.addPairLocked(l)
+		}
+		set = binary.AppendUvarint(set, uint64(n))
+	})
+	return Set(set)
+}
+
+// AddPair assigns a number to a pair; ok is false if the pair has one already. The
+// numbers of an index from which nothing was removed are 0, 1, 2 and so on.
+func (x *Index[T]) AddPair(l labels.Label) (ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if _, known := x.names[l.Name][l.Value]; known {
+		return false
+	}
+	x.addPairLocked(l)
+	return true
+}
+
+func (x *Index[T]) addPairLocked(l labels.Label) uint32 {
+	// The texts are parts of larger ones, which they would keep in memory.
+	l.Name, l.Value = strings.Clone(l.Name), strings.Clone(l.Value)
+	values := x.names[l.Name]
+	if values == nil {
+		values = map[string]uint32{}
+		x.names[l.Name] = values
+	}
+	var n uint32
+	if last := len(x.spare) - 1; last >= 0 {
+		n, x.spare = x.spare[last], x.spare[:last]
+	} else {
+		n = uint32(len(x.pairs)) //nolint:gosec // each pair has an item, and those have refs of 32 bits
+		x.pairs = append(x.pairs, pair{})
+	}
+	x.pairs[n] = pair{name: l.Name, value: l.Value}
+	values[l.Value] = n
+	return n
+}
+
+// Add makes an item with an interned set findable.
+func (x *Index[T]) Add(item *T) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.last == math.MaxUint32 {
+		x.renumberLocked()
+	}
+	x.last++
+	e := x.entry(item)
+	e.ref = x.last
+	x.items.put(e.ref, item)
+	for n, set := uint32(0), e.Set; len(set) > 0; {
+		n, set = set.Next()
+		x.pairs[n].refs = append(x.pairs[n].refs, e.ref)
+	}
+}
+
+// Remove removes items. Their sets are invalid afterwards.
+func (x *Index[T]) Remove(items []*T) {
+	// Only writers change the pairs, so reading them needs no lock. The slow part, new
+	// lists without the removed refs, comes before anybody has to wait.
+	removed := map[uint32][]Ref{}
+	for _, item := range items {
+		e := x.entry(item)
+		for n, set := uint32(0), e.Set; len(set) > 0; {
+			n, set = set.Next()
+			removed[n] = append(removed[n], e.ref)
+		}
+	}
+	for n, refs := range removed {
+		slices.Sort(refs)
+		removed[n] = without(x.pairs[n].refs, refs)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, item := range items {
+		x.items.remove(x.entry(item).ref)
+	}
+	for n, left := range removed {
+		p := &x.pairs[n]
+		if p.refs = left; len(left) > 0 {
+			continue
+		}
+		values := x.names[p.name]
+		if delete(values, p.value); len(values) == 0 {
+			delete(x.names, p.name)
+		}
+		*p = pair{}
+		x.spare = append(x.spare, n)
+	}
+}
+
+// renumberLocked assigns new refs from 1 on, in the same order: none are left after
+// four billion items.
+func (x *Index[T]) renumberLocked() {
+	before := x.items
+	x.items, x.last = table[T]{}, 0
+	x.era++
+	for _, item := range before.appendPages(nil, before.pages()) {
+		x.last++
+		x.entry(item).ref = x.last
+		x.items.put(x.last, item)
+	}
+	for n := range x.pairs {
+		refs := slices.Clone(x.pairs[n].refs) // readers may have the list
+		for i, r := range refs {
+			refs[i] = x.entry(before.get(r)).ref
+		}
+		x.pairs[n].refs = refs
+	}
+}
+
+// validLocked reports whether an item is in the index, so that its set is valid.
+func (x *Index[T]) validLocked(item *T) bool { return x.items.get(x.entry(item).ref) == item }
+
+// Equal reports whether a set is that of lset. Its item must not be removed meanwhile.
+func (x *Index[T]) Equal(set Set, lset labels.Labels) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	same := true
+	lset.Range(func(l labels.Label) {
+		if same = same && len(set) > 0; same {
+			var n uint32
+			n, set = set.Next()
+			p := &x.pairs[n]
+			same = p.value == l.Value && p.name == l.Name
+		}
+	})
+	return same && len(set) == 0
+}
+
+// Labels returns an item's labels; ok is false if it was removed.
+func (x *Index[T]) Labels(item *T, b *labels.ScratchBuilder) (lset labels.Labels, ok bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if !x.validLocked(item) {
+		return lset, false
+	}
+	b.Reset()
+	for n, set := uint32(0), x.entry(item).Set; len(set) > 0; {
+		n, set = set.Next()
+		b.Add(x.pairs[n].name, x.pairs[n].value)
+	}
+	return b.Labels(), true
+}
+
+// Label returns the value of an item's label, or "" if it has none or was removed.
+func (x *Index[T]) Label(item *T, name string) string {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if !x.validLocked(item) {
+		return ""
+	}
+	return x.labelLocked(x.entry(item).Set, name)
+}
+
+func (x *Index[T]) labelLocked(set Set, name string) string {
+	for n := uint32(0); len(set) > 0; {
+		n, set = set.Next()
+		if p := &x.pairs[n]; p.name == name {
+			return p.value
+		}
+	}
+	return ""
+}
+
+// EachPair calls f for every pair that an item has, with the number of its items.
+func (x *Index[T]) EachPair(f func(name, value string, items int)) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for n := range x.pairs {
+		if p := &x.pairs[n]; len(p.refs) > 0 {
+			f(p.name, p.value, len(p.refs))
+		}
+	}
+}
+
+// EachValue calls f for every value of a label, with the number of its items.
+func (x *Index[T]) EachValue(name string, f func(value string, items int)) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for value, n := range x.names[name] {
+		f(value, len(x.pairs[n].refs))
+	}
+}
+
+// EachPairOf calls f for the pairs of each of the items that were not removed.
+func (x *Index[T]) EachPairOf(items []*T, f func(name, value string)) {
+	for some := range slices.Chunk(items, chunk) {
+		x.mu.RLock()
+		for _, item := range some {
+			if x.validLocked(item) {
+				x.eachPairLocked(item, f)
+			}
+		}
+		x.mu.RUnlock()
+	}
+}
+
+func (x *Index[T]) eachPairLocked(item *T, f func(name, value string)) {
+	for n, set := uint32(0), x.entry(item).Set; len(set) > 0; {
+		n, set = set.Next()
+		f(x.pairs[n].name, x.pairs[n].value)
+	}
+}
+
+// EachPairOfNewest calls f for the pairs of the newest items that have a label, at
+// most so many, and returns how many those are.
+func (x *Index[T]) EachPairOfNewest(l labels.Label, most int, f func(name, value string)) (items int) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	refs := x.refsLocked(l.Name, l.Value)
+	newest := x.items.appendItems(nil, refs[max(0, len(refs)-most):])
+	for _, item := range newest {
+		x.eachPairLocked(item, f)
+	}
+	return len(newest)
+}
+
+// Pairs are the pairs by number, while the index is locked for reading.
+type Pairs []pair
+
+// At returns a pair; ok is false if there is none of that number.
+func (p Pairs) At(n uint32) (name, value string, ok bool) {
+	if int(n) >= len(p) {
+		return "", "", false
+	}
+	return p[n].name, p[n].value, true
+}
+
+// View calls f with the index locked for reading: the set of an item that is not
+// removed yet stays valid. f must not call the index.
+func (x *Index[T]) View(f func(Pairs)) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	f(x.pairs)
+}
+
+// Unused returns a pair that no item has, if there is one.
+func (x *Index[T]) Unused() (l labels.Label, ok bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for n := range x.pairs {
+		if p := &x.pairs[n]; len(p.refs) == 0 && p.name != "" {
+			return labels.Label{Name: p.name, Value: p.value}, true
+		}
+	}
+	return l, false
+}
+
+// EachPage calls f with the items that were there before the call, some at a time, in
+// the order in which they were added, without a lock. An item may have been removed
+// meanwhile. The slice is only valid during the call.
+func (x *Index[T]) EachPage(f func(items []*T) error) error {
+	x.mu.RLock()
+	pages, newest, era := x.items.pages(), x.last, x.era
+	x.mu.RUnlock()
+	var buf []*T
+	for _, at := range pages {
+		var ok bool
+		if buf, ok = x.page(buf[:0], at, newest, era); !ok {
+			return ErrRenumbered
+		}
+		if err := f(buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *Index[T]) page(buf []*T, at, newest Ref, era int) ([]*T, bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if era != x.era {
+		return nil, false
+	}
+	buf = x.items.appendPages(buf, []Ref{at})
+	for len(buf) > 0 && x.entry(buf[len(buf)-1]).ref > newest {
+		buf = buf[:len(buf)-1]
+	}
+	return buf, true
+}

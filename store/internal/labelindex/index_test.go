@@ -1,0 +1,212 @@
+package labelindex
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/require"
+)
+
+type item struct {
+	entry Entry
+	lset  labels.Labels
+}
+
+func newIndex() *Index[item] { return New(func(i *item) *Entry { return &i.entry }) }
+
+func add(x *Index[item], lset labels.Labels) *item {
+	i := &item{entry: Entry{Set: x.Intern(lset)}, lset: lset}
+	x.Add(i)
+	return i
+}
+
+// TestIndexAgreesWithLookingAtEveryItem adds and removes items, and finds them by random
+// matchers. Values return after their pairs' numbers were assigned to others, and refs
+// run out.
+func TestIndexAgreesWithLookingAtEveryItem(t *testing.T) {
+	for seed := range uint64(40) {
+		rnd := rand.New(rand.NewPCG(seed, 4))
+		x := newIndex()
+		if seed%4 == 0 {
+			x.last = math.MaxUint32 - Ref(rnd.IntN(200))
+		}
+		var all []*item // in the order in which they were added
+		for round := range 60 {
+			var removed []*item
+			all = slices.DeleteFunc(all, func(i *item) bool {
+				if rnd.IntN(12) > 0 {
+					return false
+				}
+				removed = append(removed, i)
+				return true
+			})
+			x.Remove(removed)
+			for range rnd.IntN(12) {
+				lset := randomLabels(rnd)
+				if !slices.ContainsFunc(all, func(i *item) bool { return labels.Equal(i.lset, lset) }) {
+					all = append(all, add(x, lset))
+				}
+			}
+			for range 10 {
+				ms := randomMatchers(rnd)
+				want := []*item{}
+				for _, i := range all {
+					if matchesAll(i.lset, ms) {
+						want = append(want, i)
+					}
+				}
+				found, err := x.Find(context.Background(), ms...)
+				require.NoError(t, err)
+				require.Equal(t, textOf(x, want), textOf(x, found), "seed %d, %v, %v", seed, round, ms)
+			}
+			for _, i := range all {
+				require.True(t, x.Equal(i.entry.Set, i.lset))
+			}
+		}
+		if seed%4 == 0 {
+			require.Equal(t, 1, x.era, "the refs have run out once")
+		}
+		x.Remove(all)
+		require.Empty(t, x.names)
+		require.Empty(t, x.items)
+		require.Len(t, x.spare, len(x.pairs))
+	}
+}
+
+func textOf(x *Index[item], found []*item) (texts []string) {
+	for _, i := range found {
+		lset, _ := x.Labels(i, &labels.ScratchBuilder{})
+		texts = append(texts, lset.String())
+	}
+	return texts
+}
+
+func matchesAll(lset labels.Labels, ms []*labels.Matcher) bool {
+	return !slices.ContainsFunc(ms, func(m *labels.Matcher) bool { return !m.Matches(lset.Get(m.Name)) })
+}
+
+func randomLabels(rnd *rand.Rand) labels.Labels {
+	b := labels.NewScratchBuilder(4)
+	b.Add(labels.MetricName, []string{"m", "n", "o"}[rnd.IntN(3)])
+	for _, name := range []string{"ns", "pod", "Z"} {
+		if rnd.IntN(4) > 0 {
+			b.Add(name, fmt.Sprint(rnd.IntN(8)))
+		}
+	}
+	b.Sort()
+	return b.Labels()
+}
+
+func randomMatchers(rnd *rand.Rand) (ms []*labels.Matcher) {
+	for range rnd.IntN(4) {
+		name := []string{labels.MetricName, "ns", "pod", "Z", "never"}[rnd.IntN(5)]
+		typ := labels.MatchType(rnd.IntN(4))
+		value := []string{"", "m", "3", "5"}[rnd.IntN(4)]
+		if typ >= labels.MatchRegexp {
+			value = []string{"", ".*", ".+", "m|n", "3|3|4", "[1-5]", "x|", "(2|)"}[rnd.IntN(8)]
+		}
+		ms = append(ms, labels.MustNewMatcher(typ, name, value))
+	}
+	return ms
+}
+
+func TestListsOfRefs(t *testing.T) {
+	for seed := range uint64(500) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		var lists [][]Ref
+		count := map[Ref]int{}
+		for range 1 + rnd.IntN(4) {
+			var list []Ref
+			for r := range Ref(1 + rnd.IntN(100)) {
+				if rnd.IntN(3) > 0 {
+					list = append(list, r)
+					count[r]++
+				}
+			}
+			lists = append(lists, list)
+		}
+		var both, any, only []Ref
+		for r := range Ref(101) {
+			if count[r] > 0 {
+				any = append(any, r)
+			}
+			if count[r] == len(lists) {
+				both = append(both, r)
+			}
+		}
+		for _, r := range lists[0] {
+			if !slices.Contains(lists[len(lists)-1], r) {
+				only = append(only, r)
+			}
+		}
+		before := fmt.Sprint(lists)
+		require.ElementsMatch(t, any, union(lists))
+		require.ElementsMatch(t, only, without(lists[0], lists[len(lists)-1]))
+		require.ElementsMatch(t, both, intersect(slices.Clone(lists)))
+		require.Equal(t, before, fmt.Sprint(lists), "the index still uses them")
+	}
+}
+
+// TestNothingIsReadOfARemovedItem, though its labels' numbers are those of another now.
+func TestNothingIsReadOfARemovedItem(t *testing.T) {
+	x := newIndex()
+	removed := add(x, labels.FromStrings("pod", "a"))
+	x.Remove([]*item{removed})
+	add(x, labels.FromStrings("pod", "b"))
+	_, ok := x.Labels(removed, &labels.ScratchBuilder{})
+	require.False(t, ok)
+	require.Empty(t, x.Label(removed, "pod"))
+	x.EachPairOf([]*item{removed}, func(name, value string) { t.Error(name, value) })
+}
+
+// TestAListOfRefsIsValidForItsEra: a search and a page notice that items were renumbered.
+func TestAListOfRefsIsValidForItsEra(t *testing.T) {
+	x := newIndex()
+	other := add(x, labels.FromStrings("pod", "other"))
+	a := add(x, labels.FromStrings("pod", "a"))
+	x.Remove([]*item{other})
+	b := add(x, labels.FromStrings("pod", "b"))
+	m := labels.MustNewMatcher(labels.MatchEqual, "pod", "a")
+	s := x.search([]*labels.Matcher{m})
+	pages := 0
+	require.ErrorIs(t, x.EachPage(func([]*item) error {
+		pages++
+		return nil
+	}), nil)
+	require.Equal(t, 1, pages)
+	for range refPage {
+		add(x, labels.FromStrings("pod", "more"))
+	}
+	require.ErrorIs(t, x.EachPage(func([]*item) error {
+		x.last = math.MaxUint32
+		add(x, labels.FromStrings("pod", "c"))
+		return nil
+	}), ErrRenumbered)
+	require.Equal(t, []Ref{2}, s.refs, "nobody writes to what was read")
+	x.step(s)
+	require.False(t, s.valid, "2 is another now")
+	found, err := x.Find(context.Background(), m)
+	require.NoError(t, err)
+	require.Equal(t, []*item{a}, found)
+	require.Equal(t, Ref(2), b.entry.ref)
+}
+
+// TestEachPageSkipsWhatIsAddedMeanwhile: it would be there twice if it was removed before.
+func TestEachPageSkipsWhatIsAddedMeanwhile(t *testing.T) {
+	x := newIndex()
+	for i := range refPage + 10 {
+		add(x, labels.FromStrings("pod", fmt.Sprint(i)))
+	}
+	seen := 0
+	require.NoError(t, x.EachPage(func(items []*item) error {
+		seen += len(items)
+		add(x, labels.FromStrings("pod", "new"))
+		return nil
+	}))
+	require.Equal(t, refPage+10, seen)
+}
