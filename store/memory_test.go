@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"unsafe"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
@@ -36,6 +37,10 @@ func BenchmarkMemory(b *testing.B) {
 			}
 		})
 	}
+}
+
+func TestSeriesAreSmall(t *testing.T) {
+	require.Equal(t, uintptr(112), unsafe.Sizeof(Series{}), "a size class of the allocator")
 }
 
 func podSeries(n int) labels.Labels {

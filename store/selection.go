@@ -217,7 +217,7 @@ func (t touched) notify() {
 }
 
 // selectedPerSeries bounds the series that selections store, as a multiple of
-// Options.MaxSeries: whoever may write a ScaledObject may write queries, and each of
+// Options.MaxSeries: everyone who may write a ScaledObject may write queries, and each of
 // these may select all series.
 const selectedPerSeries = 4
 

@@ -40,7 +40,7 @@ const (
 // Snapshot passes everything in the store to emit, in blocks for Restore. A block is
 // emit's until it returns.
 //
-// It blocks nobody for long: a series is locked while its samples are copied, the index
+// It blocks no reader or writer for long: a series is locked while its samples are copied, the index
 // for at most 256 series, and nothing while emit runs. So the newest samples are from
 // before or after a moment in between. Series that are created meanwhile are left out:
 // one that is freed and created again would be there twice.
