@@ -262,6 +262,7 @@ func (in *batch) findOrigin(raw []byte, points int) (o *origin, ok bool) {
 	}
 	o = &origin{id: id, points: points}
 	o.labels, o.without = in.t.resourceLabels(md.ResourceMetrics().At(0).Resource())
+	o.sender = senderOf(o.labels)
 	return in.r.cache.putOrigin(o), true
 }
 

@@ -14,6 +14,7 @@ func (in *batch) store() {
 	for i := range in.resources {
 		r := &in.resources[i]
 		in.t.resource = r.origin.labels
+		in.app.From(r.origin.sender)
 		in.t.result.drop("", &r.origin.without)
 		for j := range metrics[:r.metrics] {
 			m := &metrics[j]

@@ -17,6 +17,7 @@ import (
 type origin struct {
 	id      key
 	labels  []labels.Label // that its points take from it
+	sender  uint64         // for the store
 	without dropped        // of its attributes, which every request reports
 	points  int            // of its first request
 	used    atomic.Uint32  // the cache's age when it was last hit

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
@@ -62,8 +63,12 @@ func (t *translator) walk(md pmetric.Metrics) {
 func (t *translator) enterResource(r pcommon.Resource) {
 	var without dropped
 	t.resource, without = t.resourceLabels(r)
+	t.app.From(senderOf(t.resource))
 	t.result.drop("", &without)
 }
+
+// senderOf identifies the sender of a resource by its labels.
+func senderOf(ls []labels.Label) uint64 { return labels.New(slices.Clone(ls)...).Hash() }
 
 // resourceLabels returns the labels that points take from a resource, and which
 // of its attributes are dropped.

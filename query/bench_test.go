@@ -1,6 +1,7 @@
 package query
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -35,8 +36,8 @@ func crowd(b *testing.B, series int) (*store.Store, *Engine, []labels.Labels) {
 	return s, e, mine
 }
 
-// BenchmarkEval is one poll: of what stands, of what a push has changed, and as
-// it is without the direct evaluator.
+// BenchmarkEval is one poll: without a change, after a push, and without the direct
+// evaluator.
 func BenchmarkEval(b *testing.B) {
 	for _, series := range []int{1000, 100_000} {
 		s, e, mine := crowd(b, series)
@@ -62,10 +63,24 @@ func BenchmarkEval(b *testing.B) {
 				_, _ = a.Append(mine[0], at.UnixMilli()-int64(i%100_000), 1)
 				a.Commit()
 			}
-			run("standing", func(int) error { _, err := p.Eval(b.Context(), at); return err })
-			run("pushed", func(i int) error { push(i); _, err := p.Eval(b.Context(), at); return err })
-			run("engine", func(int) error { _, _, err := p.evalEngine(b.Context(), at); return err })
-			run("engine-pushed", func(i int) error { push(i); _, _, err := p.evalEngine(b.Context(), at); return err })
+			r, err := p.Open(func() {})
+			require.NoError(b, err)
+			run("unchanged", func(int) error {
+				if !r.Unchanged() {
+					return errors.New("changed")
+				}
+				return nil
+			})
+			poll := func() error {
+				survey, err := r.Survey(b.Context(), 0)
+				if err == nil {
+					_, err = r.Value(b.Context(), View{At: survey.At})
+				}
+				return err
+			}
+			run("pushed", func(i int) error { push(i); return poll() })
+			run("engine-pushed", func(i int) error { push(i); _, _, err := p.Eval(b.Context(), at); return err })
+			r.Close()
 		}
 	}
 }
@@ -77,10 +92,13 @@ func BenchmarkRange(b *testing.B) {
 	for _, text := range []string{`sum(rate(m[1m]))`, `sum(rate(m{deployment="d0"}[1m]))`} {
 		p, err := e.Compile(text, LastOne)
 		require.NoError(b, err)
+		r, err := p.Open(func() {})
+		require.NoError(b, err)
+		b.Cleanup(r.Close)
 		b.Run(text+"/direct", func(b *testing.B) {
 			b.ReportAllocs()
 			for i := range b.N {
-				if _, err := p.Eval(b.Context(), at.Add(time.Duration(i%1000)*time.Millisecond)); err != nil {
+				if _, err := r.Value(b.Context(), View{At: at.UnixMilli() + int64(i%1000)}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -88,7 +106,7 @@ func BenchmarkRange(b *testing.B) {
 		b.Run(text+"/engine", func(b *testing.B) {
 			b.ReportAllocs()
 			for i := range b.N {
-				if _, _, err := p.evalEngine(b.Context(), at.Add(time.Duration(i%1000)*time.Millisecond)); err != nil {
+				if _, _, err := p.Eval(b.Context(), at.Add(time.Duration(i%1000)*time.Millisecond)); err != nil {
 					b.Fatal(err)
 				}
 			}

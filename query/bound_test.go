@@ -1,6 +1,7 @@
 package query
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 // are made of is not.
 func TestSubqueriesAreBounded(t *testing.T) {
 	f := newFixture(t)
-	e, err := New(Options{Store: f.store, MaxSamples: 1000})
+	e, err := New(Options{Store: f.store, MaxSamples: 1000, MaxRetention: math.MaxInt64})
 	require.NoError(t, err)
 	engine, _ := e.PromQL()
 	for _, tc := range []struct {

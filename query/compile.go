@@ -81,24 +81,28 @@ func (e *Engine) plan(expr parser.Expr, scope Scope) (*Plan, error) {
 	if err != nil {
 		return nil, badf("the query was understood as %q, which is not valid: %w", text, AsSyntaxError(err))
 	}
-	p := &Plan{e: e, text: text, scope: scope, filters: filters(expr), direct: newDirect(expr)}
-	p.standing.p = p
+	p := &Plan{e: e, text: text, expr: expr, scope: scope, selectors: selectorsOf(expr), monotone: monotone(expr)}
+	p.span = spanOf(p.selectors)
 	subqueries := false
 	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
 		switch n := n.(type) {
 		case *parser.SubqueryExpr:
 			subqueries = true
+		case *parser.Call:
+			p.moves = p.moves || len(n.Args) == 0 || n.Func.Name == "timestamp"
 		case *parser.VectorSelector:
 			if !scope.bounds(n.LabelMatchers) {
 				err = badf("%q: %w", text, errUnscoped)
 			}
-			p.selectors = append(p.selectors, n.LabelMatchers)
 			if p.metric == "" {
 				p.metric = metricName(n)
 			}
 		}
 		return nil
 	})
+	if err == nil && p.span > e.opts.MaxRetention {
+		err = badf("%q: %w", text, &windowError{p.span, e.opts.MaxRetention})
+	}
 	if err == nil && subqueries {
 		err = e.boundSubqueries(text)
 	}
@@ -125,19 +129,6 @@ func isSelector(expr parser.Expr) bool {
 		return true
 	}
 	return false
-}
-
-// filters tells whether a query can be empty although its series are there.
-func filters(expr parser.Expr) bool {
-	found := false
-	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
-		b, ok := n.(*parser.BinaryExpr)
-		if ok && (b.Op.IsComparisonOperator() && !b.ReturnBool || b.Op == parser.LUNLESS) {
-			found = true
-		}
-		return nil
-	})
-	return found
 }
 
 func metricName(vs *parser.VectorSelector) string { return nameOf(vs.LabelMatchers) }

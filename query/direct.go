@@ -41,6 +41,8 @@ type direct struct {
 	args     parser.Expressions
 	window   int64 // ms
 	liveOnly bool  // only series that have a value now count
+	// accumulates says that samples of series that no longer push count; see selector.
+	accumulates bool
 }
 
 // overRange are the functions of one range that make a float of floats and look
@@ -96,6 +98,7 @@ func (d *direct) setCall(expr parser.Expr) bool {
 		return false
 	}
 	d.matchers, d.window = vs.LabelMatchers, ms.Range.Milliseconds()
+	d.accumulates = accumulating[call.Func.Name]
 	d.call, d.args = promql.FunctionCalls[call.Func.Name], parser.Expressions{ms}
 	return d.window > 0
 }
@@ -125,7 +128,7 @@ type limits struct {
 func (e *Engine) limits() limits { return limits{samples: e.opts.MaxSamples, timeout: e.opts.Timeout} }
 
 // eval returns the value as of the instant, and false if it is empty.
-func (d *direct) eval(ctx context.Context, in *store.Instant, at int64, l limits) (float64, bool, error) {
+func (d *direct) eval(ctx context.Context, in *store.Instant, l limits) (float64, bool, error) {
 	if ctx.Err() != nil {
 		return 0, false, errFallBack
 	}
@@ -133,7 +136,7 @@ func (d *direct) eval(ctx context.Context, in *store.Instant, at int64, l limits
 	if d.call != nil {
 		sc = scratches.Get().(*scratch)
 		defer scratches.Put(sc)
-		sc.enh.Ts = at
+		sc.enh.Ts = in.At()
 	}
 	agg := aggregation{op: d.op}
 	var started time.Time
@@ -166,15 +169,6 @@ func (d *direct) eval(ctx context.Context, in *store.Instant, at int64, l limits
 	return agg.result(), true, nil
 }
 
-// until returns the moment up to which an evaluation of in, at a moment, holds if
-// nothing changes. A range moves with every millisecond.
-func (d *direct) until(in *store.Instant, at int64) int64 {
-	if d.call != nil {
-		return at + 1
-	}
-	return in.Until()
-}
-
 // value returns what the i-th series brings to the aggregation.
 func (d *direct) value(in *store.Instant, i int, sc *scratch) (v float64, ok bool, err error) {
 	if d.call == nil {
@@ -184,7 +178,7 @@ func (d *direct) value(in *store.Instant, i int, sc *scratch) (v float64, ok boo
 	if in.Has(i, "__type__") || in.Has(i, "__unit__") {
 		return 0, false, errFallBack
 	}
-	if sc.points, err = in.Range(i, d.window, sc.points[:0]); err != nil {
+	if sc.points, err = in.Range(i, d.window, d.accumulates, sc.points[:0]); err != nil {
 		return 0, false, err
 	}
 	if d.liveOnly {

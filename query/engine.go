@@ -15,12 +15,15 @@ import (
 
 // Options configure an Engine. Zero means the default in brackets.
 type Options struct {
-	Store      *store.Store
-	Retention  time.Duration // the store's; the window of operationOverTime (2m)
-	Lookback   time.Duration // how long a sample stands for its series (the retention)
-	Timeout    time.Duration // of one evaluation (2s)
-	MaxSamples int           // samples in memory during one evaluation (5,000,000)
-	CacheSize  int           // compiled queries kept (10,000)
+	Store     *store.Store
+	Retention time.Duration // the store's; the window of operationOverTime (2m)
+	// MaxRetention is the store's for series that a query reads over a longer window
+	// than the retention; a query over a longer one is rejected (15m).
+	MaxRetention time.Duration
+	Lookback     time.Duration // how long a sample stands for its series (the retention)
+	Timeout      time.Duration // of one evaluation (2s)
+	MaxSamples   int           // samples in memory during one evaluation (5,000,000)
+	CacheSize    int           // compiled queries kept (10,000)
 	// Concurrency is how many plans the PromQL engine evaluates at a time
 	// (GOMAXPROCS, 2 at least); those of one scope have half of it.
 	Concurrency int
@@ -59,6 +62,10 @@ func New(o Options) (*Engine, error) {
 	if o.Retention <= 0 {
 		o.Retention = 2 * time.Minute
 	}
+	if o.MaxRetention <= 0 {
+		o.MaxRetention = 15 * time.Minute
+	}
+	o.MaxRetention = max(o.MaxRetention, o.Retention)
 	if o.Lookback <= 0 || o.Lookback > o.Retention {
 		o.Lookback = o.Retention
 	}
@@ -77,11 +84,7 @@ func New(o Options) (*Engine, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	plans, err := lru.NewWithEvict(o.CacheSize, func(_ planKey, c compiled) {
-		if c.plan != nil {
-			c.plan.standing.retire()
-		}
-	})
+	plans, err := lru.New[planKey, compiled](o.CacheSize)
 	if err != nil {
 		return nil, fmt.Errorf("query cache of size %d: %w", o.CacheSize, err)
 	}
@@ -106,6 +109,22 @@ func New(o Options) (*Engine, error) {
 	}, nil
 }
 
+// Retention returns the store's retention.
+func (e *Engine) Retention() time.Duration { return e.opts.Retention }
+
+// ClockShift returns by how much the store's clock was set so far, in ms: times
+// that were taken before a change are off by the difference.
+func (e *Engine) ClockShift() int64 { return e.opts.Store.ClockShift() }
+
+// Steady returns the time of the store's clock as if it had never been set, in ms.
+func (e *Engine) Steady() int64 {
+	if e.opts.Store == nil {
+		return time.Now().UnixMilli()
+	}
+	now := e.opts.Store.Now()
+	return now - e.opts.Store.ClockShift()
+}
+
 // PromQL returns the engine that plans fall back on, for those who ask for more
 // than one number, and its parser. Every plan's text is a query to it. A query
 // whose subqueries have more points than MaxSamples is refused.
@@ -128,9 +147,6 @@ func (e *Engine) CompileWithin(scope Scope, text string, over OverTime) (*Plan, 
 		return c.plan, c.err
 	}
 	plan, err := e.compile(text, over, scope)
-	// Two plans of one query would keep its series twice, one of them for ever.
-	if c, ok, _ := e.plans.PeekOrAdd(key, compiled{plan, err}); ok {
-		return c.plan, c.err
-	}
+	e.plans.Add(key, compiled{plan, err})
 	return plan, err
 }

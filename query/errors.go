@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/prometheus/common/model"
 )
 
 var (
@@ -12,6 +14,8 @@ var (
 	ErrBadQuery = errors.New("bad query")
 	// ErrNotOneNumber is wrapped when a result is not exactly one finite number.
 	ErrNotOneNumber = errors.New("the result is not one finite number")
+	// ErrSeveral is wrapped besides when a result has several elements.
+	ErrSeveral = errors.New("the result has several elements")
 	// ErrEvaluation is wrapped when the PromQL engine gives up: a timeout, too
 	// many samples, series that can't be joined.
 	ErrEvaluation = errors.New("evaluation failed")
@@ -41,61 +45,19 @@ func (e *SyntaxError) Error() string {
 // Unwrap returns what the parser said.
 func (e *SyntaxError) Unwrap() error { return e.Err }
 
-// Reason says why a result is empty.
-type Reason int
+// ErrWindow is wrapped when a query reads samples from longer ago than any are
+// stored.
+var ErrWindow = errors.New("the query reads samples from longer ago than they are stored")
 
-// The reasons for an empty result.
-const (
-	// NeverSeen: a selector matches no series within the retention.
-	NeverSeen Reason = iota
-	// Ended: the senders of all the series said that they ended.
-	Ended
-	// Gone: series fell silent without a word.
-	Gone
-	// Filtered: the series are there, and a comparison in the query let none through.
-	Filtered
-	// TooFew: the series are there, but a function has too few samples yet or
-	// the sides of an operator don't match.
-	TooFew
-	// TooOld: no series is there, but some send what is older than the retention.
-	TooOld
-)
+// windowError is about a query whose window is too long.
+type windowError struct{ span, most time.Duration }
 
-var reasonNames = [...]string{"never seen", "ended", "gone", "filtered", "too few samples", "too old"}
-
-// String names the reason in a few words.
-func (r Reason) String() string { return reasonNames[r] }
-
-// EmptyError says that a query's result is empty, and why. GoneAt, for the
-// reason Gone, is the moment up to which the missing series were still there,
-// those aside that were at zero; Lost is for Before.
-type EmptyError struct {
-	Query  string
-	Reason Reason
-	GoneAt time.Time
-	Lost   Loss
-	// Live, Ended and Gone count the series of the query's selectors.
-	Live, Ended, Gone int
+func (e *windowError) Error() string {
+	return fmt.Sprintf("the query reads samples of the last %s (range, offset and subquery together), and samples are stored for %s (--max-retention); "+
+		"write a shorter window, such as [5m]", model.Duration(e.span), model.Duration(e.most))
 }
 
-// Error implements error.
-func (e *EmptyError) Error() string {
-	switch e.Reason {
-	case NeverSeen:
-		return fmt.Sprintf("%s: no series matches", e.Query)
-	case Ended:
-		return fmt.Sprintf("%s: all %d series have ended", e.Query, e.Ended)
-	case Gone:
-		return fmt.Sprintf("%s: %d series stopped coming without saying that they ended, the last at %s",
-			e.Query, e.Gone, e.GoneAt.UTC().Format(time.RFC3339))
-	case TooOld:
-		return fmt.Sprintf("%s: no series is live, but samples that match were refused, since they are older than the retention: "+
-			"the sender's clock is late, or it catches up with its queue", e.Query)
-	case Filtered:
-		return fmt.Sprintf("%s: %d series are there, but a comparison in the query lets none through", e.Query, e.Live)
-	default:
-		return fmt.Sprintf("%s: %d series are there, but the query yields nothing from them: "+
-			"a range needs at least two samples (widen it to several push intervals), and the labels on both sides of an operator must match",
-			e.Query, e.Live)
-	}
-}
+func (e *windowError) Unwrap() error { return ErrWindow }
+
+// ErrTooOld is wrapped where the store rejects samples as too old.
+var ErrTooOld = errors.New("samples are too old")

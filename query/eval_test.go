@@ -2,7 +2,6 @@ package query
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -50,13 +49,11 @@ func TestValues(t *testing.T) {
 		{`max_over_time(sum(run)[15s:5s])`, LastOne, 19},
 		{`vector(7)`, LastOne, 7},
 	} {
-		v, err := f.eval(tc.text, tc.over)
-		require.NoError(t, err, tc.text)
-		require.InDelta(t, tc.want, v, 1e-12, "%s %s", tc.over, tc.text)
+		require.InDelta(t, tc.want, f.value(tc.text, tc.over), 1e-12, "%s %s", tc.over, tc.text)
 	}
 }
 
-func TestResultThatIsNotOneFiniteNumberIsAnError(t *testing.T) {
+func TestResultThatIsNotOneNumberIsAnError(t *testing.T) {
 	f := newFixture(t)
 	f.load(`
 		x{pod="a"} 1
@@ -67,21 +64,68 @@ func TestResultThatIsNotOneFiniteNumberIsAnError(t *testing.T) {
 	require.NoError(t, err)
 	a.Commit()
 	for text, want := range map[string][]string{
-		`x * 2`:        {"yields 2 series", `{pod="a"} and {pod="b"}`, "sum(...)"},
-		`sum(x) / 0`:   {"is +Inf", "or vector(0)"},
-		`sum(x) * NaN`: {"is NaN"},
-		`scalar(x)`:    {"is NaN"},
-		`sum(h)`:       {"native histogram", "histogram_quantile"},
+		`x * 2`:  {"yields 2 series", `{pod="a"} and {pod="b"}`, "sum(...)"},
+		`sum(h)`: {"native histogram", "histogram_quantile"},
 	} {
-		_, err := f.eval(text, LastOne)
+		_, _, err := f.eval(text, LastOne)
 		require.ErrorIs(t, err, ErrNotOneNumber, text)
 		for _, w := range want {
 			require.ErrorContains(t, err, w)
 		}
 	}
-	_, err = f.eval(`x * on() x`, LastOne)
+	_, _, err = f.eval(`x * on() x`, LastOne)
 	require.ErrorIs(t, err, ErrEvaluation)
 	require.ErrorContains(t, err, "many-to-many")
+}
+
+// TestResultThatIsNotFiniteNamesTheReason: KEDA would read it as 0.
+func TestResultThatIsNotFiniteNamesTheReason(t *testing.T) {
+	const other = "such as a quantile of no observations"
+	f := newFixture(t)
+	f.load(`
+		x{pod="a"}         1 1 1
+		x{pod="b"}         0 0 0
+		zero               0 0 0
+		odd{pod="a"}       1 1 1
+		odd{pod="b"}       1 1 NaN
+		huge{pod="c"}       1 1 +Inf
+		b_bucket{le="1"}    0 0 0
+		b_bucket{le="+Inf"} 0 0 0
+	`)
+	for text, want := range map[string][]string{
+		`sum(x) / 0`:                                  {"is +Inf", "its divisor 0 is 0", "write clamp_min(0, 1)"},
+		`sum(x) / sum(zero)`:                          {"is +Inf", "its divisor sum(zero) is 0", "write clamp_min(sum(zero), 1) in its place"},
+		`sum(zero) % sum(zero)`:                       {"is NaN", "its divisor sum(zero) is 0"},
+		`sum(x / on() group_left() zero)`:             {"is NaN", "its divisor zero is 0"},
+		`2 + sum(x) / scalar(zero)`:                   {"is +Inf", "its divisor scalar(zero) is 0"},
+		`max_over_time((sum(x) / sum(zero))[10s:5s])`: {"is +Inf", other}, // which of its moments, is not known
+		`sum(odd)`:                                    {"is NaN", `the series {__name__="odd", pod="b"} is`, "such as sum(odd >= 0)"},
+		`sum(x) + sum(huge)`:                          {"is +Inf", `the series {__name__="huge", pod="c"} is`, "such as sum(huge >= 0)"},
+		`scalar(x)`:                                   {"is NaN", other, `write (scalar(x)) >= 0`},
+		`sum(x) * NaN`:                                {"is NaN", other},
+		`histogram_quantile(0.5, sum by (le) (rate(b_bucket[1m])))`: {"is NaN", other, "write (histogram_quantile(0.5, sum by (le) (rate(b_bucket[1m])))) >= 0, which is 0 then"},
+	} {
+		r := f.open(text)
+		for _, eval := range []func() error{
+			func() error { _, _, err := f.eval(text, LastOne); return err },
+			func() error { _, err := r.Value(t.Context(), View{At: f.ms.Load()}); return err },
+		} {
+			err := eval()
+			require.ErrorIs(t, err, ErrNotOneNumber, text)
+			for _, w := range want {
+				require.ErrorContains(t, err, w, text)
+			}
+		}
+	}
+	for text, want := range map[string]float64{ // as the errors advise
+		`sum(x) / clamp_min(sum(zero), 1)`: 1,
+		`sum(odd >= 0)`:                    1,
+	} {
+		require.InDelta(t, want, f.value(text, LastOne), 0, text)
+	}
+	v, err := f.open(`(histogram_quantile(0.5, sum by (le) (rate(b_bucket[1m])))) >= 0`).Value(t.Context(), View{At: f.ms.Load()})
+	require.NoError(t, err)
+	require.Equal(t, Value{State: Filtered}, v, "which is 0 then")
 }
 
 func TestQueryBeyondItsSampleLimitFails(t *testing.T) {
@@ -91,7 +135,7 @@ func TestQueryBeyondItsSampleLimitFails(t *testing.T) {
 	require.NoError(t, err)
 	p, err := e.Compile(`sum_over_time(x[2m])`, LastOne)
 	require.NoError(t, err)
-	_, err = p.Eval(t.Context(), f.now())
+	_, _, err = p.Eval(t.Context(), f.now())
 	require.ErrorIs(t, err, ErrEvaluation)
 	require.ErrorContains(t, err, "too many samples")
 }
@@ -101,129 +145,40 @@ func TestCancelledQueryFails(t *testing.T) {
 	f.load(`x 1`)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := f.plan(`x`, LastOne).Eval(ctx, f.now())
+	_, _, err := f.plan(`x`, LastOne).Eval(ctx, f.now())
 	require.ErrorIs(t, err, ErrEvaluation)
 }
 
-// TestPodThatIsOverHasNoSay: neither the last value nor an operation over time
-// of a dead pod stays in the result for the retention.
-func TestPodThatIsOverHasNoSay(t *testing.T) {
+// TestALatePodDoesNotCount: neither the last value nor an operation over time of a
+// dead pod stays in the result for the retention.
+func TestALatePodDoesNotCount(t *testing.T) {
 	for _, over := range []OverTime{LastOne, Avg, Min, Max, Count, Rate} {
 		f := newFixture(t)
 		f.load(`
 			x{pod="dies"}  1 1 1
-			x{pod="lives"} 1 1 1 1 1
+			x{pod="lives"} 1 1 1 1
 		`)
-		both, err := f.eval(`count(x)`, over)
-		require.NoError(t, err)
-		require.InDelta(t, 2, both, 0, "ten seconds of silence are not enough for %s", over)
-		f.load(`x{pod="lives"} _ 1`)
-		alone, err := f.eval(`count(x)`, over)
-		require.NoError(t, err)
-		require.InDelta(t, 1, alone, 0, over)
+		f.wait(2499 * time.Millisecond)
+		require.InDelta(t, 2, f.value(`count(x)`, over), 0, "less than one and a half push intervals are not enough for %s", over)
+		f.wait(time.Millisecond)
+		require.InDelta(t, 1, f.value(`count(x)`, over), 0, over)
 	}
 }
 
-func TestWhyEmpty(t *testing.T) {
-	reason := func(f *fixture, text string) *EmptyError {
-		t.Helper()
-		_, err := f.eval(text, LastOne)
-		var empty *EmptyError
-		require.ErrorAs(t, err, &empty)
-		return empty
-	}
-	t.Run("never seen", func(t *testing.T) {
-		f := newFixture(t)
-		f.load(`y 1`)
-		e := reason(f, `sum(x)`)
-		require.Equal(t, NeverSeen, e.Reason)
-		require.ErrorContains(t, e, "no series matches")
-		require.Equal(t, NeverSeen, reason(f, `sum(x) / sum(y)`).Reason)
-	})
-	t.Run("ended by markers", func(t *testing.T) {
-		f := newFixture(t)
-		f.load(`
-			x{pod="a"} 1 1 stale
-			x{pod="b"} 1 stale
-			y          1 1 1
-		`)
-		require.Equal(t, Ended, reason(f, `sum(x)`).Reason)
-		require.Equal(t, Ended, reason(f, `sum(x) / sum(y)`).Reason)
-		require.ErrorContains(t, reason(f, `x`), "all 2 series have ended")
-	})
-	t.Run("gone without a word", func(t *testing.T) {
-		f := newFixture(t)
-		f.load(`
-			x{pod="a"} 1 1 stale _ _ _ _
-			x{pod="b"} 1 1 1     _ _ _ _
-			y          1 1 1     1 1 1 1
-		`)
-		for _, text := range []string{`sum(x)`, `sum(x) / sum(y)`} {
-			e := reason(f, text)
-			require.Equal(t, Gone, e.Reason, text)
-			require.Equal(t, f.now().Add(-20*time.Second).UnixMilli(), e.GoneAt.UnixMilli())
-			v, err := f.plan(text, LastOne).Eval(t.Context(), e.GoneAt)
-			require.NoError(t, err)
-			require.InDelta(t, 1, v, 0, "the value up to which they were there")
-		}
-	})
-	t.Run("gone at different times", func(t *testing.T) {
-		f := newFixture(t)
-		f.load(`
-			x 1 1 1 _ _ _ _ _ _
-			y 2 2 2 2 2 _ _ _ _
-		`)
-		for _, text := range []string{`sum(x) + sum(y)`, `sum(y) + sum(x)`} {
-			e := reason(f, text)
-			v, err := f.plan(text, LastOne).Eval(t.Context(), e.GoneAt)
-			require.NoError(t, err)
-			require.InDelta(t, 3, v, 0, "when both were there")
-			require.Equal(t, f.now().Add(-30*time.Second).UnixMilli(), e.GoneAt.UnixMilli())
-		}
-	})
-	t.Run("filtered", func(t *testing.T) {
-		f := newFixture(t)
-		f.load(`x 1 1`)
-		require.Equal(t, Filtered, reason(f, `sum(x) > 5`).Reason)
-		require.Equal(t, Filtered, reason(f, `x unless x`).Reason)
-		_, err := f.eval(`sum(x) > bool 5`, LastOne)
-		require.NoError(t, err)
-	})
-	t.Run("gone weighs more than filtered", func(t *testing.T) {
-		f := newFixture(t)
-		f.load(`x 1 1 1 _ _ _ _`)
-		require.Equal(t, Gone, reason(f, `sum(x) > 5`).Reason)
-	})
-	t.Run("too few", func(t *testing.T) {
-		f := newFixture(t)
-		f.load(`x 1`)
-		e := reason(f, `sum(rate(x[1m]))`)
-		require.Equal(t, TooFew, e.Reason)
-		require.ErrorContains(t, e, "two samples")
-	})
-	t.Run("a query that names nothing", func(t *testing.T) {
-		f := newFixture(t)
-		require.Equal(t, NeverSeen, reason(f, `vector(1) > 2`).Reason)
-	})
-}
-
-// restless is a listener to whom everything is news.
-type restless struct{}
-
-func (restless) Settled(float64, bool) bool { return false }
-
-func TestWatchOfAPlan(t *testing.T) {
+func TestEvalHasNoValueWithoutSeries(t *testing.T) {
 	f := newFixture(t)
-	w, err := f.plan(`sum(x{ns="a"}) / sum(y)`, LastOne).Watch(restless{})
-	require.NoError(t, err)
-	defer w.Close()
-	f.load(`x{ns="b"} 1`)
-	require.Empty(t, w.Changed())
-	f.load(`x{ns="a"} 1`)
-	<-w.Changed()
-	w.Arm()
-	f.load(`y 1`)
-	<-w.Changed()
+	f.load(`
+		late  1 1 1 _ _
+		ended 1 1 1 stale _
+		x     1 1 1 1 1
+		few   _ _ _ _ 1
+	`)
+	for _, text := range []string{`never`, `late`, `ended`, `sum(x) / sum(late)`, `sum(x) > 5`, `sum(rate(few[1m]))`, `vector(1) > 2`} {
+		v, ok, err := f.eval(text, LastOne)
+		require.NoError(t, err, text)
+		require.False(t, ok, text)
+		require.Zero(t, v, text)
+	}
 }
 
 func TestParseOverTime(t *testing.T) {
@@ -236,13 +191,6 @@ func TestParseOverTime(t *testing.T) {
 	}
 	_, err := ParseOverTime("median")
 	require.ErrorContains(t, err, `"median" is none of last_one, avg`)
-}
-
-func TestEmptyErrorIsFoundBehindWrapping(t *testing.T) {
-	f := newFixture(t)
-	_, err := f.eval(`x`, LastOne)
-	require.NotErrorIs(t, err, ErrNotOneNumber)
-	require.True(t, errors.As(err, new(*EmptyError)))
 }
 
 // TestEvaluationDoesNotChangeStoredHistograms: the engine adds histograms up in
@@ -270,9 +218,7 @@ func TestEvaluationDoesNotChangeStoredHistograms(t *testing.T) {
 			`histogram_quantile(1, sum(h)) > bool 0`:             1,
 			`histogram_sum(sum(sum_over_time(h[15s]))) / 2 / 10`: 6,
 		} {
-			v, err := f.eval(text, LastOne)
-			require.NoError(t, err, text)
-			require.InDelta(t, want, v, 1e-9, text)
+			require.InDelta(t, want, f.value(text, LastOne), 1e-9, text)
 		}
 	}
 }

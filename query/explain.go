@@ -26,26 +26,28 @@ type Explanation struct {
 // Selection is a selector and what it matches now.
 type Selection struct {
 	Selector          string
-	Live, Ended, Gone int
+	Live, Ended, Late int
 	Series            []Series // the first, as many as were asked for
 	Misses            []Miss   // why there are none
 }
 
-// State is how a series stands.
-type State = store.State
+// SeriesState is how a series stands.
+type SeriesState int
 
-// How a series stands: it was pushed and is not over, it was ended by its
-// sender's staleness marker, or it fell silent.
+// The states of a series: it pushes, its sender ended it by a staleness marker, or
+// it is late.
 const (
-	SeriesLive  = store.Live
-	SeriesEnded = store.Ended
-	SeriesGone  = store.Gone
+	SeriesLive SeriesState = iota
+	SeriesEnded
+	SeriesLate
 )
+
+var seriesStates = map[store.State]SeriesState{store.Live: SeriesLive, store.Ended: SeriesEnded, store.Late: SeriesLate}
 
 // Series is a series that a selector matches.
 type Series struct {
 	Labels labels.Labels
-	State  State
+	State  SeriesState
 	Value  float64   // its last; NaN for a native histogram
 	At     time.Time // when that was taken
 	// Histogram says that it is a native histogram.
@@ -57,28 +59,45 @@ type Series struct {
 // for people and takes its time.
 func (p *Plan) Explain(ctx context.Context, limit int) (*Explanation, error) {
 	e := &Explanation{Total: len(p.selectors)}
-	for _, ms := range p.selectors[:min(len(p.selectors), maxExplained)] {
+	for i := range p.selectors[:min(len(p.selectors), maxExplained)] {
+		ms := p.selectors[i].matchers
 		s := Selection{Selector: selectorText(ms)}
 		pr, shown, err := p.e.opts.Store.Show(ctx, limit, ms...)
-		if err == nil && pr.Live+pr.Ended+pr.Gone == 0 {
+		if err == nil && pr.Live+pr.Ended+pr.Late == 0 {
 			s.Misses, err = p.e.misses(ctx, p.scope, ms)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrEvaluation, s.Selector, err)
 		}
-		s.Live, s.Ended, s.Gone = pr.Live, pr.Ended, pr.Gone
+		s.Live, s.Ended, s.Late = pr.Live, pr.Ended, pr.Late
 		for _, ser := range shown {
 			v := ser.Last.F
 			if ser.Histogram {
 				v = math.NaN()
 			}
 			s.Series = append(s.Series, Series{
-				Labels: ser.Labels, State: ser.State, Value: v, At: time.UnixMilli(ser.Last.T), Histogram: ser.Histogram,
+				Labels: ser.Labels, State: seriesStates[ser.State], Value: v, At: time.UnixMilli(ser.Last.T), Histogram: ser.Histogram,
 			})
 		}
 		e.Selectors = append(e.Selectors, s)
 	}
 	return e, nil
+}
+
+// Near tells in sentences why the selectors match nothing, with the nearest values
+// that there are.
+func (p *Plan) Near(ctx context.Context) string {
+	e, err := p.Explain(ctx, 0)
+	if err != nil {
+		return err.Error()
+	}
+	var all []string
+	for i := range e.Selectors {
+		for _, m := range e.Selectors[i].Misses {
+			all = append(all, m.String())
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 // selectorText writes a selector as a person would.
@@ -88,10 +107,18 @@ func selectorText(ms []*labels.Matcher) string {
 }
 
 // Metric is a metric's name with the number of its series, ended ones included.
-type Metric = store.Metric
+type Metric struct {
+	Name   string
+	Series int
+}
 
-// Metrics returns the metrics that are held, by name.
-func (e *Engine) Metrics() []Metric { return e.opts.Store.Metrics() }
+// Metrics returns the metrics that are stored, by name.
+func (e *Engine) Metrics() (all []Metric) {
+	for _, m := range e.opts.Store.Metrics() {
+		all = append(all, Metric(m))
+	}
+	return all
+}
 
 // Miss is a matcher that leaves no series.
 type Miss struct {
@@ -173,7 +200,7 @@ func (e *Engine) misses(ctx context.Context, scope Scope, ms []*labels.Matcher) 
 
 func (e *Engine) matched(ctx context.Context, ms ...*labels.Matcher) (int, error) {
 	pr, err := e.opts.Store.Presence(ctx, ms...)
-	return pr.Live + pr.Ended + pr.Gone, err
+	return pr.Live + pr.Ended + pr.Late, err
 }
 
 func (e *Engine) miss(ctx context.Context, scope Scope, m *labels.Matcher, others []*labels.Matcher) (Miss, error) {
@@ -215,9 +242,9 @@ func (m Miss) String() string {
 	case m.Matcher.Type == labels.MatchNotEqual && m.Others > 0:
 		return fmt.Sprintf("all %d series that match the rest have %s=%q", m.Others, m.Matcher.Name, m.Matcher.Value)
 	case m.Others == 0 && m.Within.Label != "":
-		return fmt.Sprintf("%s; nothing is held yet with %s, which is all that the query sees: has a Collector pushed, and with that label?", subject, m.Within.matcher())
+		return fmt.Sprintf("%s; nothing is stored yet with %s, which is all that the query sees: has a Collector pushed, and with that label?", subject, m.Within.matcher())
 	case m.Others == 0:
-		return subject + "; nothing is held yet: has a Collector pushed?"
+		return subject + "; nothing is stored yet: has a Collector pushed?"
 	case m.Similar && len(m.Near) == 1:
 		return fmt.Sprintf("%s; there is %s", subject, near)
 	case m.Similar:

@@ -25,7 +25,7 @@ func (f *fixture) advise(text string) (advice []string) {
 
 func TestAdviceOnNearMisses(t *testing.T) {
 	f := newFixture(t)
-	require.Equal(t, []string{`no metric is called "running"; nothing is held yet: has a Collector pushed?`}, f.advise(`running`))
+	require.Equal(t, []string{`no metric is called "running"; nothing is stored yet: has a Collector pushed?`}, f.advise(`running`))
 	f.load(`
 		vllm:num_requests_running{namespace="default", deployment="huggingface-fbopt-predictor", pod="a"} 1
 		vllm:num_requests_running{namespace="default", deployment="huggingface-fbopt-predictor", pod="b"} 1

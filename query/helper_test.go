@@ -83,8 +83,26 @@ func (f *fixture) plan(text string, over OverTime) *Plan {
 	return p
 }
 
-// eval evaluates now.
-func (f *fixture) eval(text string, over OverTime) (float64, error) {
+// eval evaluates now; ok is false without a value.
+func (f *fixture) eval(text string, over OverTime) (v float64, ok bool, err error) {
 	f.t.Helper()
 	return f.plan(text, over).Eval(f.t.Context(), f.now())
+}
+
+// value evaluates now what must have a value.
+func (f *fixture) value(text string, over OverTime) float64 {
+	f.t.Helper()
+	v, ok, err := f.eval(text, over)
+	require.NoError(f.t, err, text)
+	require.True(f.t, ok, text)
+	return v
+}
+
+// open selects a query's series.
+func (f *fixture) open(text string) *Reader {
+	f.t.Helper()
+	r, err := f.plan(text, LastOne).Open(func() {})
+	require.NoError(f.t, err)
+	f.t.Cleanup(r.Close)
+	return r
 }

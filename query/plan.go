@@ -5,29 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
-// Plan is a compiled query. It may be used concurrently.
+// Plan is a compiled query. It is never changed, and may be used concurrently.
 type Plan struct {
 	e         *Engine
 	text      string
+	expr      parser.Expr
 	scope     Scope
 	metric    string
-	selectors [][]*labels.Matcher
-	filters   bool
-	direct    *direct // nil if only the engine can evaluate it
-	standing  standing
-	took      atomic.Int64 // the engine for the last evaluation, in ns
-
-	before   before
-	restored restored
+	selectors []selector
+	monotone  bool
+	span      time.Duration
+	moves     bool // its value changes with time alone
 }
 
 // String returns the query as it is evaluated.
@@ -37,186 +34,177 @@ func (p *Plan) String() string { return p.text }
 // if the query names none.
 func (p *Plan) Metric() string { return p.metric }
 
-// Result is a query's value, and what is missing from it.
-type Result struct {
-	Value float64
-	Lost  Loss
-}
+// Selectors returns how many selectors the query has.
+func (p *Plan) Selectors() int { return len(p.selectors) }
 
-// Eval returns the query's value at a moment. If the result is empty the error
-// is an *EmptyError, which tells how the series stand now, whatever the moment;
-// other errors wrap ErrNotOneNumber or ErrEvaluation.
-func (p *Plan) Eval(ctx context.Context, at time.Time) (float64, error) {
-	r, err := p.Read(ctx, at)
-	return r.Value, err
-}
+// Selector returns the text of a selector.
+func (p *Plan) Selector(i int) string { return selectorText(p.selectors[i].matchers) }
 
-// Read is Eval, and tells what is missing.
-func (p *Plan) Read(ctx context.Context, at time.Time) (Result, error) {
-	r, err := p.read(ctx, at)
-	return r, p.overdue(err)
-}
+// Monotone tells whether a value without some series is a lower bound, as long as
+// no series is negative.
+func (p *Plan) Monotone() bool { return p.monotone }
 
-// overdue looks whether load was refused that would have filled an empty result. It
-// is no part of an answer that stands, since a refused sample changes no series.
-func (p *Plan) overdue(err error) error {
-	var empty *EmptyError
-	if err == nil || !errors.As(err, &empty) || empty.Live > 0 {
-		return err
+// Span returns how far back the query reads samples.
+func (p *Plan) Span() time.Duration { return p.span }
+
+// Eval returns the query's value at a moment, of the series that push; ok is false
+// if it has none. Errors wrap ErrNotOneNumber or ErrEvaluation.
+func (p *Plan) Eval(ctx context.Context, at time.Time) (v float64, ok bool, err error) {
+	view := &store.View{At: at.UnixMilli(), Accumulates: accumulates}
+	v, ok, err = p.timed(ctx, p.text, view)
+	if err == nil && ok && !finite(v) {
+		err = p.notFinite(ctx, p.expr, view, v)
 	}
-	for _, ms := range p.selectors {
-		if p.e.opts.Store.TooOld(ms...) {
-			old := *empty
-			old.Reason = TooOld
-			return &old
-		}
-	}
-	return err
+	return v, ok, err
 }
 
-func (p *Plan) read(ctx context.Context, at time.Time) (Result, error) {
-	if p.direct != nil {
-		if a := p.standing.eval(ctx, at); !errors.Is(a.err, errFallBack) {
-			return a.result(), a.err
-		}
-	}
+// timed evaluates by the engine, when its turn has come.
+func (p *Plan) timed(ctx context.Context, text string, view *store.View) (float64, bool, error) {
 	done, err := p.e.turns.take(ctx, p.scope, p.e.opts.Timeout)
 	if err != nil {
-		return Result{}, fmt.Errorf("%w: %s: %w", ErrEvaluation, p.text, err)
+		return 0, false, p.failed(err)
 	}
 	defer done()
 	began := time.Now()
-	v, ok, err := p.evalEngine(ctx, at)
+	v, ok, err := p.evalEngine(ctx, text, view)
 	took := time.Since(began)
-	p.took.Store(int64(took))
 	p.e.metrics.engine.Inc()
 	p.e.metrics.engineTime.Observe(took.Seconds())
 	if took >= p.e.long {
 		p.e.opts.Long()
 	}
-	if v, err = p.answer(ctx, v, ok, err); err != nil {
-		return Result{}, err
-	}
-	lost, err := p.lost(ctx)
-	return Result{Value: v, Lost: lost}, err
+	return v, ok, err
 }
 
-// Took returns how long the PromQL engine took for the plan's last evaluation; 0
-// if it was never needed.
-func (p *Plan) Took() time.Duration { return time.Duration(p.took.Load()) }
-
-func (p *Plan) answer(ctx context.Context, v float64, ok bool, err error) (float64, error) {
-	if err == nil {
-		if !ok {
-			err = p.whyEmpty(ctx)
-		} else if err = p.finite(v); err == nil {
-			return v, nil
-		}
-	}
-	return 0, err
-}
-
-// finite refuses what KEDA would make a zero of.
-func (p *Plan) finite(v float64) error {
-	if !finite(v) {
-		return fmt.Errorf("%w: %s is %v (a division by zero, or a quantile of no observations); "+
-			"if that is to count as 0, write (%s >= 0) or vector(0)", ErrNotOneNumber, p.text, v, p.text)
-	}
-	return nil
+func (p *Plan) failed(err error) error {
+	return fmt.Errorf("%w: %s: %w", ErrEvaluation, p.text, err)
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
-// evalInstant evaluates without the engine, or says errFallBack.
-func (p *Plan) evalInstant(ctx context.Context, in *store.Instant, at time.Time) (v float64, ok bool, err error) {
-	v, ok, err = p.direct.eval(ctx, in, at.UnixMilli(), p.e.limits())
+// evalDirect evaluates without the engine, or says errFallBack.
+func (p *Plan) evalDirect(ctx context.Context, d *direct, in *store.Instant) (v float64, ok bool, err error) {
+	v, ok, err = d.eval(ctx, in, p.e.limits())
 	switch {
 	case errors.Is(err, store.ErrHistogram):
 		err = errFallBack
 	case err != nil && !errors.Is(err, errFallBack):
-		err = fmt.Errorf("%w: %s: %w", ErrEvaluation, p.text, err)
+		err = p.failed(err)
 	}
 	return v, ok, err
 }
 
-func (p *Plan) evalEngine(ctx context.Context, at time.Time) (v float64, ok bool, err error) {
-	q, err := p.e.promql.NewInstantQuery(ctx, p.scope.Within(p.e.opts.Store), nil, p.text, at)
+// evalVector evaluates by the engine. The elements are the engine's until close.
+func (p *Plan) evalVector(ctx context.Context, text string, view *store.View) (_ promql.Vector, kind parser.ValueType, done func(), err error) {
+	q, err := p.e.promql.NewInstantQuery(ctx, p.scope.Within(p.e.opts.Store.Within(view)), nil, text, time.UnixMilli(view.At))
 	if err != nil {
-		return 0, false, fmt.Errorf("%w: %s: %w", ErrEvaluation, p.text, err)
+		return nil, "", nil, p.failed(err)
 	}
-	defer q.Close()
 	res := q.Exec(ctx)
 	if res.Err != nil {
-		return 0, false, fmt.Errorf("%w: %s: %w", ErrEvaluation, p.text, res.Err)
+		q.Close()
+		return nil, "", nil, p.failed(res.Err)
 	}
 	switch val := res.Value.(type) {
 	case promql.Scalar:
-		v = val.V
+		return promql.Vector{{F: val.V}}, val.Type(), q.Close, nil
 	case promql.Vector:
-		switch {
-		case len(val) == 0:
-			return 0, false, nil
-		case len(val) > 1:
-			return 0, false, fmt.Errorf("%w: %s yields %d series, such as %s and %s; put sum(...), avg(...) or max(...) around it",
-				ErrNotOneNumber, p.text, len(val), val[0].Metric, val[1].Metric)
-		case val[0].H != nil:
-			return 0, false, fmt.Errorf("%w: %s is a native histogram; take a number from it with histogram_quantile(0.95, ...), histogram_count(...) or histogram_avg(...)",
-				ErrNotOneNumber, p.text)
-		}
-		v = val[0].F
-	default:
-		return 0, false, fmt.Errorf("%w: %s is a %s", ErrNotOneNumber, p.text, res.Value.Type())
+		return val, val.Type(), q.Close, nil
 	}
-	return v, true, nil
+	return nil, res.Value.Type(), q.Close, nil
 }
 
-// whyEmpty finds out why the result is empty. A selector whose series are gone
-// weighs most: it may hide load. A selector of which some series are live is
-// not what made the result empty.
-func (p *Plan) whyEmpty(ctx context.Context) error {
-	empty := &EmptyError{Query: p.text}
-	var gone, ended, unseen bool
-	var goneAt int64
-	for _, ms := range p.selectors {
-		pr, err := p.e.opts.Store.Presence(ctx, ms...)
-		if err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrEvaluation, p.text, err)
-		}
-		empty.Live += pr.Live
-		empty.Ended += pr.Ended
-		empty.Gone += pr.Gone
-		switch {
-		case pr.Live > 0:
-		case pr.Gone > 0:
-			empty.Lost.Merge(pr.Lost)
-			at := pr.GoneAt
-			if pr.Lost.Count > 0 {
-				at = pr.Lost.First // when those that went first were still there
-			}
-			if !gone || at < goneAt {
-				goneAt = at // the earliest, when all selectors still had theirs
-			}
-			gone = true
-		case pr.Ended > 0:
-			ended = true
-		default:
-			unseen = true
-		}
+func (p *Plan) evalEngine(ctx context.Context, text string, view *store.View) (v float64, ok bool, err error) {
+	val, kind, done, err := p.evalVector(ctx, text, view)
+	if err != nil {
+		return 0, false, err
 	}
+	defer done()
 	switch {
-	case gone:
-		empty.Reason, empty.GoneAt = Gone, time.UnixMilli(goneAt)
-		if empty.Lost.Count == 0 {
-			empty.Lost.First, empty.Lost.Last = goneAt, goneAt
-		}
-	case p.filters && empty.Live > 0:
-		empty.Reason = Filtered
-	case unseen || len(p.selectors) == 0:
-		empty.Reason = NeverSeen
-	case ended:
-		empty.Reason = Ended
-	default:
-		empty.Reason = TooFew
+	case kind != parser.ValueTypeVector && kind != parser.ValueTypeScalar:
+		return 0, false, fmt.Errorf("%w: %s is a %s", ErrNotOneNumber, p.text, kind)
+	case len(val) == 0:
+		return 0, false, nil
+	case len(val) > 1:
+		return 0, false, fmt.Errorf("%w: %w: %s yields %d series, such as %s and %s; put sum(...), avg(...) or max(...) around it",
+			ErrNotOneNumber, ErrSeveral, p.text, len(val), val[0].Metric, val[1].Metric)
+	case val[0].H != nil:
+		return 0, false, fmt.Errorf("%w: %s is a native histogram; take a number from it with histogram_quantile(0.95, ...), histogram_count(...) or histogram_avg(...)",
+			ErrNotOneNumber, p.text)
 	}
-	return empty
+	return val[0].F, true, nil
+}
+
+// notFinite says what makes a value NaN or infinite, which KEDA would read as 0: a
+// divisor that is 0, or a series that is not finite itself.
+func (p *Plan) notFinite(ctx context.Context, expr parser.Expr, view *store.View, v float64) error {
+	if divisor := p.zeroDivisor(ctx, expr, view); divisor != "" {
+		return fmt.Errorf("%w: %s is %v: its divisor %s is 0; write clamp_min(%s, 1) in its place", ErrNotOneNumber, p.text, v, divisor, divisor)
+	}
+	for i := range p.selectors {
+		if series := p.notFiniteSeries(ctx, &p.selectors[i], view); series != "" {
+			return fmt.Errorf("%w: %s is %v: the series %s is; leave it out by a filter inside the aggregation, such as sum(%s >= 0)",
+				ErrNotOneNumber, p.text, v, series, p.Selector(i))
+		}
+	}
+	return fmt.Errorf("%w: %s is %v (such as a quantile of no observations); if that is no load, write (%s) >= 0, which is 0 then",
+		ErrNotOneNumber, p.text, v, p.text)
+}
+
+// zeroDivisor returns the first divisor that is 0.
+func (p *Plan) zeroDivisor(ctx context.Context, expr parser.Expr, view *store.View) (divisor string) {
+	parser.Inspect(expr, func(n parser.Node, path []parser.Node) error {
+		b, ok := n.(*parser.BinaryExpr)
+		if !ok || divisor != "" || b.Op != parser.DIV && b.Op != parser.MOD || inSubquery(path) {
+			return nil
+		}
+		val, _, done, err := p.evalVector(ctx, b.RHS.String(), view)
+		if err != nil {
+			return nil //nolint:nilerr // it is no better explained then
+		}
+		defer done()
+		for _, e := range val {
+			if e.H == nil && e.F == 0 {
+				divisor = b.RHS.String()
+			}
+		}
+		return nil
+	})
+	return divisor
+}
+
+func inSubquery(path []parser.Node) bool {
+	for _, n := range path {
+		if _, ok := n.(*parser.SubqueryExpr); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// notFiniteSeries returns the first series of a selector that is NaN or infinite.
+func (p *Plan) notFiniteSeries(ctx context.Context, s *selector, view *store.View) (series string) {
+	val, _, done, err := p.evalVector(ctx, selectorText(s.matchers), view)
+	if err != nil {
+		return ""
+	}
+	defer done()
+	for _, e := range val {
+		if e.H == nil && !finite(e.F) {
+			return e.Metric.String()
+		}
+	}
+	return ""
+}
+
+func sameMatchers(a, b []*labels.Matcher) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].Type != b[i].Type || a[i].Name != b[i].Name || a[i].Value != b[i].Value {
+			return false
+		}
+	}
+	return true
 }

@@ -34,11 +34,11 @@ func requireBounded(t *testing.T, f *fixture, p *Plan, scope Scope) {
 		return nil
 	})
 	require.Len(t, p.selectors, seen)
-	for _, ms := range p.selectors {
-		require.True(t, scope.bounds(ms), "%s", p)
+	for i := range p.selectors {
+		require.True(t, scope.bounds(p.selectors[i].matchers), "%s", p)
 	}
-	if p.direct != nil {
-		require.True(t, scope.bounds(p.direct.matchers), "%s", p)
+	if d := newDirect(p.expr); d != nil {
+		require.True(t, scope.bounds(d.matchers), "%s", p)
 	}
 }
 
@@ -61,7 +61,7 @@ func TestTheMatcherIsNotWrittenTwice(t *testing.T) {
 	p, err := f.CompileWithin(ours, `sum(x{namespace="a"})`, LastOne)
 	require.NoError(t, err)
 	require.Equal(t, `sum(x{namespace="a"})`, p.String())
-	require.NotNil(t, p.direct)
+	require.NotNil(t, newDirect(p.expr))
 }
 
 // TestAQueryForAnotherNamespaceIsRefused: "no series" would be answered with zero.
@@ -94,13 +94,12 @@ func TestScopesShareNothing(t *testing.T) {
 			for namespace, want := range map[string]float64{"a": 1, "b": 10} {
 				p, err := f.CompileWithin(Scope{"namespace", namespace}, text, LastOne)
 				require.NoError(t, err)
-				v, err := p.Eval(t.Context(), f.now())
+				v, ok, err := p.Eval(t.Context(), f.now())
 				require.NoError(t, err)
+				require.True(t, ok)
 				require.InDelta(t, want, v, 0, "%s in %s", text, namespace)
 			}
-			v, err := f.eval(`sum(`+text+`)`, LastOne)
-			require.NoError(t, err)
-			require.InDelta(t, 111, v, 0)
+			require.InDelta(t, 111, f.value(`sum(`+text+`)`, LastOne), 0)
 		}
 	}
 }
@@ -112,14 +111,12 @@ func TestInfoSeesTheScopeOnly(t *testing.T) {
 		x{namespace="a", instance="i", job="j"} 1
 		target_info{namespace="b", instance="i", job="j", secret="s"} 1`)
 	const asked = `count(info(x) unless on (secret) x)`
-	v, err := f.eval(asked, LastOne)
-	require.NoError(t, err)
-	require.InDelta(t, 1, v, 0, "without a scope it is there")
+	require.InDelta(t, 1, f.value(asked, LastOne), 0, "without a scope it is there")
 	p, err := f.CompileWithin(ours, asked, LastOne)
 	require.NoError(t, err)
-	_, err = p.Eval(t.Context(), f.now())
-	var empty *EmptyError
-	require.ErrorAs(t, err, &empty)
+	_, ok, err := p.Eval(t.Context(), f.now())
+	require.NoError(t, err)
+	require.False(t, ok)
 }
 
 // TestNothingLeaksOutOfOtherScopes: not a value of a label, a name or a count.
@@ -150,17 +147,22 @@ func TestNothingLeaksOutOfOtherScopes(t *testing.T) {
 			all = append(all, m.String())
 		}
 		require.Contains(t, strings.Join(all, "\n"), advice, text)
-		_, err = p.Eval(t.Context(), f.now())
-		var empty *EmptyError
-		require.ErrorAs(t, err, &empty)
-		require.Equal(t, NeverSeen, empty.Reason)
-		require.Zero(t, empty.Live+empty.Ended+empty.Gone)
+		_, ok, err := p.Eval(t.Context(), f.now())
+		require.NoError(t, err)
+		require.False(t, ok)
+		r, err := p.Open(func() {})
+		require.NoError(t, err)
+		defer r.Close()
+		survey, err := r.Survey(t.Context(), 0)
+		require.NoError(t, err)
+		require.Zero(t, survey.Matched[0].Live)
+		require.Empty(t, survey.Matched[0].Silent)
 	}
 	p, err := f.CompileWithin(Scope{"namespace", "c"}, `mine{deployment="x"}`, LastOne)
 	require.NoError(t, err)
 	e, err := p.Explain(t.Context(), 10)
 	require.NoError(t, err)
-	require.Equal(t, `no metric is called "mine"; nothing is held yet with namespace="c", which is all that the query sees: has a Collector pushed, and with that label?`,
+	require.Equal(t, `no metric is called "mine"; nothing is stored yet with namespace="c", which is all that the query sees: has a Collector pushed, and with that label?`,
 		e.Selectors[0].Misses[0].String())
 }
 

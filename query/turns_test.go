@@ -61,7 +61,10 @@ func TestOnlyTheEngineWaits(t *testing.T) {
 	eval := func(text string) error {
 		p, err := f.CompileWithin(ours, text, LastOne)
 		require.NoError(t, err)
-		_, err = p.Eval(t.Context(), f.now())
+		r, err := p.Open(func() {})
+		require.NoError(t, err)
+		defer r.Close()
+		_, err = r.Value(t.Context(), View{At: f.ms.Load()})
 		return err
 	}
 	require.NoError(t, eval(`sum(x)`))
@@ -89,7 +92,7 @@ func TestATurnLastsAsLongAsTheEvaluation(t *testing.T) {
 	p, err := f.Compile(`sum(x) + 1`, LastOne)
 	require.NoError(t, err)
 	most := 0
-	_, err = p.Eval(seen{t.Context(), func() { most = max(most, len(f.turns.all)) }}, f.now())
+	_, _, err = p.Eval(seen{t.Context(), func() { most = max(most, len(f.turns.all)) }}, f.now())
 	require.NoError(t, err)
 	require.Equal(t, 1, most)
 	require.Empty(t, f.turns.all)
@@ -101,9 +104,7 @@ func TestALongEvaluationIsTold(t *testing.T) {
 	f.opts.Long = func() { long++ }
 	f.load(`x 1`)
 	eval := func(text string) {
-		p, err := f.Compile(text, LastOne)
-		require.NoError(t, err)
-		_, err = p.Eval(t.Context(), f.now())
+		_, err := f.open(text).Value(t.Context(), View{At: f.ms.Load()})
 		require.NoError(t, err)
 	}
 	f.long = time.Hour

@@ -3,7 +3,6 @@ package scaler
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 	"testing"
 	"time"
@@ -12,10 +11,9 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 )
 
-// constant answers as a server does that knows nothing: what gRPC costs.
+// constant answers without a look at any data: what gRPC costs.
 type constant struct {
 	pb.UnimplementedExternalScalerServer
 }
@@ -25,20 +23,8 @@ func (constant) GetMetrics(_ context.Context, req *pb.GetMetricsRequest) (*pb.Ge
 }
 
 func constantClient(b *testing.B) pb.ExternalScalerClient {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(b, err)
-	g := grpc.NewServer()
-	pb.RegisterExternalScalerServer(g, constant{})
-	done := make(chan error, 1)
-	go func() { done <- g.Serve(l) }()
-	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	require.NoError(b, err)
-	b.Cleanup(func() {
-		require.NoError(b, conn.Close())
-		g.Stop()
-		require.NoError(b, <-done)
-	})
-	return pb.NewExternalScalerClient(conn)
+	b.Helper()
+	return connect(b, func(g grpc.ServiceRegistrar) { pb.RegisterExternalScalerServer(g, constant{}) })
 }
 
 // BenchmarkGetMetrics polls over a real connection, by turns with a server that

@@ -18,7 +18,7 @@ func (r *rig) pushAt(pod string, off time.Duration, v float64) store.Outcome {
 	a := r.store.Appender()
 	defer a.Commit()
 	out, err := a.Append(labels.FromStrings(labels.MetricName, "vllm:num_requests_running",
-		"namespace", "default", "deployment", "huggingface-fbopt-predictor", "pod", pod), r.ms.Load()+off.Milliseconds(), v)
+		"namespace", "default", "deployment", "huggingface-fbopt-predictor", "pod", pod), r.now()+off.Milliseconds(), v)
 	if out == store.Rejected {
 		require.ErrorIs(r.t, err, store.ErrTooOld)
 	}
@@ -26,7 +26,7 @@ func (r *rig) pushAt(pod string, off time.Duration, v float64) store.Outcome {
 }
 
 // TestSendersClocks that are off by hours, and jump: a value or an error, never a
-// zero, and nobody stays for ever.
+// zero, and no series stays permanently.
 func TestSendersClocks(t *testing.T) {
 	every := func(r *rig, off func(i int) time.Duration, v float64) {
 		for i := range 6 {
@@ -46,7 +46,7 @@ func TestSendersClocks(t *testing.T) {
 		"hours late":              {always(-3 * time.Hour), false},
 		"set forward, then back":  {func(i int) time.Duration { return []time.Duration{0, 0, time.Hour, time.Hour, 0, 0}[i] }, true},
 		"jumping about":           {func(i int) time.Duration { return time.Duration(i%3-1) * time.Hour }, true},
-		"set back by hours":       {func(i int) time.Duration { return -time.Duration(i/2) * time.Hour }, false},
+		"set back by hours":       {func(i int) time.Duration { return -time.Duration(i/2) * time.Hour }, true}, // the last value before
 		"faster and faster":       {func(i int) time.Duration { return time.Duration(i*i) * time.Minute }, true},
 		"late, and set right now": {func(i int) time.Duration { return -time.Duration(5-i) * time.Hour }, true},
 	} {
@@ -71,9 +71,9 @@ func TestSendersClocks(t *testing.T) {
 		every(r, always(-time.Hour), 0)
 		r.require(kserve, 0, false) // there is still no load
 		every(r, always(-time.Hour), 3)
-		r.requireHeld(kserve, "the sender's clock is late")
+		r.requireHeld(kserve, "the sender's clock is late") // the last complete value is no load
 		r.wait(3 * time.Minute)
-		r.require(kserve, 0, false) // nobody has sent anything for the retention
+		r.require(kserve, 0, false) // no sender has sent anything for the retention
 	})
 	t.Run("markers are no load", func(t *testing.T) {
 		r := newRig(t, Options{})
@@ -85,6 +85,6 @@ func TestSendersClocks(t *testing.T) {
 		r.pushAt("a", -time.Hour, 3)
 		r.require(with(kserve, "metricQuery", `sum(vllm:num_requests_running{deployment="other"})`), 0, false)
 		r.require(with(kserve, "onMissing", "zero"), 0, false)
-		r.requireHeld(with(kserve, "metricQuery", `sum(rate(vllm:num_requests_running[1m])) + 0 * count(vllm:num_requests_running)`), "refused")
+		r.requireHeld(with(kserve, "metricQuery", `sum(rate(vllm:num_requests_running[1m])) + 0 * count(vllm:num_requests_running)`), "the store rejects samples")
 	})
 }

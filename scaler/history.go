@@ -9,10 +9,17 @@ import (
 )
 
 const (
-	maxTransitions = 16  // that are remembered of each trigger
+	maxTransitions = 16  // that are stored of each trigger
 	maxErrors      = 4   // the same, each counted for as long as it is repeated
 	maxText        = 400 // bytes of each error
 	maxUnread      = 16  // metadata keys
+
+	// resultsBytes bounds the results of all triggers, of which each takes resultSize
+	// bytes.
+	resultsBytes = 64 << 20
+	resultSize   = 32
+	minResults   = 8    // of each trigger, however many there are
+	resultStep   = 1000 // ms that share a result
 )
 
 // rpc is one of KEDA's questions.
@@ -64,47 +71,89 @@ func (t *trigger) same(o *trigger) bool {
 		slices.Equal(t.unknown, o.unknown)
 }
 
-// Transition is a change of what KEDA is told.
+// Transition is a change of what the scaler answers KEDA.
 type Transition struct {
 	At            time.Time
 	Before, Cause string  // causes; Before is empty for the first
 	Value         float64 // before clamping
 	Active        bool
-	Error         string // not empty if KEDA is told to hold
+	Error         string // not empty if KEDA holds
 }
 
-// Failure is an error that KEDA was told, however often in a row.
+// Failure is an error that KEDA received, however often in a row.
 type Failure struct {
 	First, Last time.Time
 	Count       uint64
 	Text        string
 }
 
-// history is what a trigger's state was lately, the newest last.
-type history struct {
-	transitions []Transition
-	failures    []Failure
+// Result is one evaluation of a trigger.
+type Result struct {
+	At       int64   `json:"at"`       // ms
+	Current  float64 `json:"current"`  // of the series that push; NaN without a value is -1
+	Reported float64 `json:"reported"` // before clamping; -1 if KEDA holds
+	Cause    uint8   `json:"cause"`    // its number among the causes
+	Active   bool    `json:"active"`
 }
 
-// noteLocked remembers an answer that is news, or an error.
-func (st *state) noteLocked(s situation, was cause, a answer, news bool) {
-	text := ""
-	if a.err != nil {
-		text = s.brief(a.err)
-		st.told.err = heldError(text)
-		if last := len(st.failures) - 1; last >= 0 && st.failures[last].Text == text {
-			st.failures[last].Count++
-			st.failures[last].Last = s.at
-		} else {
-			st.failures = push(st.failures, Failure{First: s.at, Last: s.at, Count: 1, Text: text}, maxErrors)
-		}
+// history is what a trigger's state was lately, the newest last.
+type history struct {
+	cause       cause
+	active      bool // of the newest without an error
+	text        string
+	transitions []Transition
+	failures    []Failure
+	results     []Result
+}
+
+// record takes note of a decision. It tells whether that is another state than the
+// one before, and returns this.
+func (h *history) record(d *decision, query string, most int) (was cause, changed bool) {
+	was = h.cause
+	changed = was != d.cause || d.err == nil && h.active != d.active
+	h.cause = d.cause
+	if h.text = ""; d.err == nil {
+		h.active = d.active
+	} else {
+		h.text = brief(strings.ReplaceAll(d.err.Error(), query, "the query"))
+		h.fail(d.at)
 	}
-	if !news {
+	if changed {
+		h.transitions = push(h.transitions, Transition{
+			At: time.UnixMilli(d.at), Before: string(was), Cause: string(d.cause), Value: d.value, Active: d.active, Error: h.text,
+		}, maxTransitions)
+	}
+	h.result(d, most)
+	return was, changed
+}
+
+func (h *history) fail(at int64) {
+	now := time.UnixMilli(at)
+	if last := len(h.failures) - 1; last >= 0 && h.failures[last].Text == h.text {
+		h.failures[last].Count++
+		h.failures[last].Last = now
 		return
 	}
-	st.transitions = push(st.transitions, Transition{
-		At: s.at, Before: string(was), Cause: string(a.cause), Value: a.value, Active: a.active, Error: text,
-	}, maxTransitions)
+	h.failures = push(h.failures, Failure{First: now, Last: now, Count: 1, Text: h.text}, maxErrors)
+}
+
+// result adds a result. Of those within one second of the clock the newest stays.
+func (h *history) result(d *decision, most int) {
+	r := Result{At: d.at, Current: d.current, Reported: d.value, Cause: uint8(max(slices.Index(causes, d.cause), 0)), Active: d.active} //nolint:gosec // there are few causes
+	if d.current != d.current {                                                                                                         //nolint:gocritic // NaN, which JSON does not have
+		r.Current = -1
+	}
+	if d.err != nil {
+		r.Reported = -1
+	}
+	if last := len(h.results) - 1; last >= 0 && r.At/resultStep == h.results[last].At/resultStep {
+		h.results[last] = r
+		return
+	}
+	if over := len(h.results) + 1 - most; over > 0 {
+		h.results = append(h.results[:0], h.results[over:]...)
+	}
+	h.results = append(h.results, r)
 }
 
 // push appends and lets the oldest go. It grows to the limit, and not beyond.
@@ -115,20 +164,6 @@ func push[T any](all []T, v T, most int) []T {
 	copy(all, all[1:])
 	all[most-1] = v
 	return all
-}
-
-// heldError is an error of which only the text is kept.
-type heldError string
-
-func (e heldError) Error() string { return string(e) }
-
-// brief is an error as remembered: without the query, which may be 16 KiB.
-func (s situation) brief(err error) string {
-	text := err.Error()
-	if s.plan != nil {
-		text = strings.ReplaceAll(text, s.plan.String(), "the query")
-	}
-	return brief(text)
 }
 
 func brief(text string) string {

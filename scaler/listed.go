@@ -37,13 +37,13 @@ func newListed(s *Server, most int) *listed {
 	}
 	return &listed{
 		s: s, most: most, states: map[*state]struct{}{},
-		value:  desc("value", "The value that KEDA was told last, before clamping; absent while it is held."),
+		value:  desc("value", "The value of the last answer to KEDA, before clamping; absent while the scaler holds."),
 		target: desc("target", "The target that one replica should carry."),
-		active: desc("active", "Whether KEDA was told last that the trigger is active; absent while it is held."),
-		held:   desc("held", "Whether KEDA was told last to hold, by an error."),
+		active: desc("active", "Whether the trigger is active by the last answer to KEDA; absent while the scaler holds."),
+		held:   desc("held", "Whether the last answer to KEDA was an error by which KEDA holds."),
 		asked:  desc("asked_timestamp_seconds", "When KEDA asked last."),
 		triggers: prometheus.NewDesc("keda_otel_scaler_triggers",
-			"Triggers that are remembered, by whether there are metrics of each (listed); KEDA does not tell which were deleted.", []string{"listed"}, nil),
+			"Triggers that the scaler has in memory, by whether there are metrics of each (listed); KEDA does not tell which were deleted.", []string{"listed"}, nil),
 	}
 }
 
@@ -129,17 +129,18 @@ func (l *listed) collect(to chan<- prometheus.Metric, st *state, labels []string
 	}
 	gauge(l.target, st.trigger.Load().target)
 	gauge(l.asked, float64(st.askedAt().UnixMilli())/1e3)
-	st.mu.Lock()
-	told, known := st.told, !st.at.IsZero()
-	st.mu.Unlock()
-	switch {
-	case !known:
-	case told.err != nil:
+	switch d := st.last.Load(); {
+	case d == nil:
+	case d.err != nil:
 		gauge(l.held, 1)
 	default:
+		active := 0.0
+		if d.active {
+			active = 1
+		}
 		gauge(l.held, 0)
-		gauge(l.value, told.value)
-		gauge(l.active, float64(max(verdictOf(told.active), 0)))
+		gauge(l.value, d.value)
+		gauge(l.active, active)
 	}
 }
 

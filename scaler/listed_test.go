@@ -118,12 +118,12 @@ func TestTransitionsAreCounted(t *testing.T) {
 	_, err := r.client.IsActive(t.Context(), ref(map[string]string{keyQuery: "sum("}))
 	require.Error(t, err)
 	require.NoError(t, testutil.GatherAndCompare(registry, strings.NewReader(`
-# HELP keda_otel_scaler_transitions_total Changes of what KEDA is told of a trigger, the first answer included, by what it is told from then on: active, inactive or held.
+# HELP keda_otel_scaler_transitions_total Changes of the state that a trigger has in answers to KEDA, the first answer included, by the new state: active, inactive or held.
 # TYPE keda_otel_scaler_transitions_total counter
 keda_otel_scaler_transitions_total{to="active"} 2
 keda_otel_scaler_transitions_total{to="held"} 1
 keda_otel_scaler_transitions_total{to="inactive"} 1
-# HELP keda_otel_scaler_triggers_refused_total Questions of KEDA about a trigger whose metadata or query was refused.
+# HELP keda_otel_scaler_triggers_refused_total Questions of KEDA about a trigger whose metadata or query was rejected.
 # TYPE keda_otel_scaler_triggers_refused_total counter
 keda_otel_scaler_triggers_refused_total 1
 `), "keda_otel_scaler_transitions_total", "keda_otel_scaler_triggers_refused_total"))

@@ -17,55 +17,52 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	answers := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_answers_total",
-		Help: "Decisions about a trigger, by why they came out as they did; held_* are errors that make KEDA hold, part_gone and restored are values from before. " +
-			"What a push finds unchanged on an open stream does not count.",
+		Help: "Answers to KEDA, by the cause of the decision: hold_* are errors by which KEDA holds, partial_* are values that include what is missing.",
 	}, []string{"cause"})
 	transitions := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_transitions_total",
-		Help: "Changes of what KEDA is told of a trigger, the first answer included, by what it is told from then on: active, inactive or held.",
+		Help: "Changes of the state that a trigger has in answers to KEDA, the first answer included, by the new state: active, inactive or held.",
 	}, []string{"to"})
 	m := &metrics{
 		answers:     map[cause]prometheus.Counter{},
 		transitions: map[string]prometheus.Counter{},
 		refused: f.NewCounter(prometheus.CounterOpts{
 			Name: "keda_otel_scaler_triggers_refused_total",
-			Help: "Questions of KEDA about a trigger whose metadata or query was refused.",
+			Help: "Questions of KEDA about a trigger whose metadata or query was rejected.",
 		}),
 		expensive: f.NewCounter(prometheus.CounterOpts{
 			Name: "keda_otel_scaler_expensive_answers_total",
-			Help: "Answers to KEDA for which the PromQL engine took 50 ms or more; the log names the ScaledObjects.",
+			Help: "Evaluations of triggers that took 50 ms or more; the log names the ScaledObjects.",
 		}),
 		streams: f.NewGauge(prometheus.GaugeOpts{
 			Name: "keda_otel_scaler_streams",
 			Help: "Streams that KEDA has open.",
 		}),
 	}
-	for _, c := range []cause{
-		causeValue, causeFiltered, causeNeverSeen, causeEnded, causeIdle, causeOnMissing,
-		causeGone, causePartial, causeRestored, causeWarming, causeTooFew, causeTooOld, causeFailed,
-	} {
+	for _, c := range causes {
 		m.answers[c] = answers.WithLabelValues(string(c))
 	}
-	for _, to := range []string{toldActive, toldInactive, toldHeld} {
+	for _, to := range []string{stateActive, stateInactive, stateHeld} {
 		m.transitions[to] = transitions.WithLabelValues(to)
 	}
 	return m
 }
 
-// What KEDA is told, as /metrics names it.
+// The states that a trigger has in answers to KEDA, as /metrics names them.
 const (
-	toldActive   = "active"
-	toldInactive = "inactive"
-	toldHeld     = "held"
+	stateActive   = "active"
+	stateInactive = "inactive"
+	stateHeld     = "held"
 )
 
-func (a answer) told() string {
+// stateName returns the state that an answer with the decision reports.
+func (d *decision) stateName() string {
 	switch {
-	case a.err != nil:
-		return toldHeld
-	case a.active:
-		return toldActive
+	case d.err != nil:
+		return stateHeld
+	case d.active:
+		return stateActive
 	default:
-		return toldInactive
+		return stateInactive
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 )
 
 // maxRefused bounds the ScaledObjects of which it is remembered that their
@@ -35,10 +37,11 @@ type objects struct {
 	refused *lru.Cache[Object, Refusal]
 	listed  *listed
 
-	mu       sync.Mutex // guards what follows; held while a trigger is added, before the cache's own
-	triggers map[Object][]*state
-	watchers map[Object][]chan struct{}
-	recalled map[triggerKey]bool // from a snapshot: the activity of those that KEDA has not asked about since
+	mu            sync.Mutex // guards what follows; held while a trigger is added, before the cache's own
+	triggers      map[Object][]*state
+	watchers      map[Object][]chan struct{}
+	restored      map[Object][]stored // from a snapshot: triggers that KEDA has not asked about since
+	restoredCount int
 }
 
 func newObjects() objects {
@@ -48,26 +51,49 @@ func newObjects() objects {
 	}
 	return objects{
 		refused:  refused,
-		triggers: map[Object][]*state{}, watchers: map[Object][]chan struct{}{}, recalled: map[triggerKey]bool{},
+		triggers: map[Object][]*state{}, watchers: map[Object][]chan struct{}{}, restored: map[Object][]stored{},
 	}
 }
 
-// remember makes the state of a trigger that is new; known tells that somebody
-// was faster.
-func (s *Server) remember(key triggerKey, q *question) (st *state, known bool) {
+// store makes the state of a trigger that is new; known tells that somebody was
+// faster.
+func (s *Server) store(key triggerKey, t *trigger, plan *query.Plan) (st *state, known bool) {
 	o := &s.objects
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	st = &state{key: key, metric: q.metricName()}
-	st.trigger.Store(q.trigger)
-	st.memory.active, st.memory.known = o.recalled[key]
+	st = &state{key: key, plan: plan, metric: metricName(plan), first: s.opts.Queries.Steady()}
+	st.trigger.Store(t)
+	of := o.restored[key.Object]
+	for i := range of {
+		if of[i].key() == key {
+			st.restore(&of[i]) // nobody else knows the state yet
+		}
+	}
 	if prev, ok, _ := s.triggers.PeekOrAdd(key, st); ok { // which may call evictedLocked
 		return prev, true
 	}
-	delete(o.recalled, key)
+	left := slices.DeleteFunc(of, func(t stored) bool { return t.key() == key })
+	o.restoredCount -= len(of) - len(left)
+	if o.restored[key.Object] = left; len(left) == 0 {
+		delete(o.restored, key.Object)
+	}
 	o.triggers[key.Object] = append(o.triggers[key.Object], st)
 	o.tellLocked(key.Object)
 	return st, false
+}
+
+// wasActive tells whether the ScaledObject of a trigger was active under another
+// query, about which KEDA has not asked since: the query was edited. shift is what
+// the clock was set by.
+func (o *objects) wasActive(st *state, shift int64) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, other := range o.triggers[st.key.Object] {
+		if other != st && other.shown.Load() && other.askedAt().UnixMilli()-shift < st.first {
+			return true
+		}
+	}
+	return slices.ContainsFunc(o.restored[st.key.Object], func(t stored) bool { return t.Active })
 }
 
 // evictedLocked is called when the cache lets a trigger go.

@@ -4,17 +4,14 @@ import (
 	"testing"
 	"time"
 
-	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"github.com/stretchr/testify/require"
-
-	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 )
 
-const takenAway = "all data was taken away by a request"
+const waits = "the scaler waits until"
 
-// TestResetIsNoZero: neither an empty store nor the first idle pod that is back
-// speaks for the busy ones.
-func TestResetIsNoZero(t *testing.T) {
+// TestResetIsAStartWithoutSnapshot: neither an empty store nor the first idle pod
+// that is back counts for the busy ones. At least for 30 seconds.
+func TestResetIsAStartWithoutSnapshot(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		warmUp time.Duration
@@ -27,81 +24,88 @@ func TestResetIsNoZero(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t, Options{WarmUp: tc.warmUp})
 			r.wait(time.Hour)
-			for range 3 {
-				r.push("a", 5)
-				r.push("b", 0)
-				r.wait(5 * time.Second)
-			}
+			r.pods(5, 0)
 			r.require(kserve, 5, true)
 			held := func() {
 				t.Helper()
-				r.requireHeld(kserve, takenAway)
-				r.requireHeld(with(kserve, "onMissing", "zero"), takenAway)
-				r.requireHeld(with(kserve, "metricQuery", "vector(0)"), takenAway)
-				require.ErrorIs(t, r.server.HeldByReset(r.server.opts.Now()), ErrHeld)
-				require.ErrorContains(t, r.server.Missing(t.Context(), query.Scope{}, "other"), takenAway)
+				r.requireHeld(kserve, waits)
+				r.requireHeld(metricQuery("vector(0)"), waits)
+				_, err := r.server.Answer(t.Context(), "", "sum(other)")
+				require.ErrorIs(t, err, ErrHeld)
 			}
 			r.server.Reset(func() {
-				_, err := r.client.GetMetrics(t.Context(), &pb.GetMetricsRequest{ScaledObjectRef: ref(kserve)})
-				require.ErrorContains(t, err, takenAway)
-				active, err := r.client.IsActive(t.Context(), ref(kserve))
-				require.NoError(t, err)
-				require.True(t, active.GetResult(), "which takes nothing from anybody")
+				r.require(kserve, 5, true) // nothing has changed yet
+				r.push("0", 5)
+				r.requireHeldActive(kserve, waits)
 				r.store.Reset()
 				held()
 				r.wait(time.Minute) // it may take its time
 			})
 			held()
-			r.push("b", 0)
+			r.require(with(kserve, "onMissing", "zero"), 0, false)
+			r.push("1", 0)
 			r.wait(tc.held - time.Millisecond)
 			held()
-			r.push("a", 7)
-			r.push("b", 0)
+			r.pushAll(7, 0)
 			r.wait(time.Millisecond)
 			r.require(kserve, 7, true)
-			r.require(with(kserve, "metricQuery", "vector(0)"), 0, false)
-			require.NoError(t, r.server.HeldByReset(r.server.opts.Now()))
+			r.require(metricQuery("vector(0)"), 0, false)
 		})
 	}
 }
 
 // TestResetForgetsNoLoad: a busy model whose pods don't come back is held as if
-// they had vanished.
+// they had gone silent.
 func TestResetForgetsNoLoad(t *testing.T) {
 	r := newRig(t, Options{})
 	r.push("a", 5)
 	r.require(kserve, 5, true)
 	r.server.Reset(r.store.Reset)
 	r.wait(time.Hour)
-	r.requireHeld(kserve, "there was load when it last did")
+	r.requireHeld(kserve, "went silent under load")
 }
 
-// TestResetWhileAnAnswerIsMade is not believed, although it was asked for before.
-func TestResetWhileAnAnswerIsMade(t *testing.T) {
+// TestNeverSeenAfterAResetIsHeld: a start without snapshot counts as activity.
+func TestNeverSeenAfterAResetIsHeld(t *testing.T) {
 	r := newRig(t, Options{})
-	r.push("a", 0)
-	q, err := r.server.lookup(t.Context(), ref(kserve), rpcMetrics)
-	require.NoError(t, err)
-	s := r.server.situation(t.Context(), q, r.server.opts.Now())
-	require.NoError(t, decide(s).err)
+	r.require(kserve, 0, false)
 	r.server.Reset(r.store.Reset)
-	require.ErrorContains(t, decide(s).err, takenAway)
+	r.wait(time.Hour)
+	r.requireHeld(kserve, "no series has matched since the scaler started without a snapshot")
+	r.require(metricQuery("sum(other)"), 0, false) // of which KEDA asks only now
+	r.push("a", 0)
+	r.require(kserve, 0, false)
 }
 
-// TestStreamsThroughAReset say nothing of it, and go on after it.
+// TestResetWhileADecisionIsMade: the decision is dropped.
+func TestResetWhileADecisionIsMade(t *testing.T) {
+	gate := newGate(t)
+	md := metricQuery("sum(vllm:num_requests_running) + 0 * test_gate(0)")
+	r := gate.rig(Options{})
+	r.push("a", 0)
+	gate.at(1, func() error { r.server.Reset(r.store.Reset); return nil })
+	r.requireHeld(md, waits)
+}
+
+// TestStreamsThroughAReset send nothing of it, and go on after it.
 func TestStreamsThroughAReset(t *testing.T) {
 	r := newRig(t, Options{})
 	r.push("a", 5)
 	s := r.stream(kserve)
 	require.True(t, s.next())
 	r.server.Reset(r.store.Reset)
-	r.push("a", 0) // which is no news yet
+	r.tick()
+	r.push("a", 0) // which changes nothing yet
+	r.tick()
 	r.wait(leastHold)
 	r.push("a", 5)
+	r.tick()
 	r.wait(time.Second)
 	r.push("a", 0)
-	require.False(t, s.next(), "the first that is said")
+	r.tick()
+	require.False(t, s.next(), "the first that is sent")
 	r.wait(time.Second)
 	r.push("a", 5)
+	r.tick()
 	require.True(t, s.next())
 }

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -19,14 +19,18 @@ import (
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 )
 
-// MaxTriggers bounds the triggers whose last decision is remembered; the one
-// asked for longest ago goes first.
-const MaxTriggers = 100_000
+const (
+	// MaxTriggers bounds the triggers whose state is stored; the one asked for longest
+	// ago goes first.
+	MaxTriggers = 100_000
+	// maxQueries is the same for queries under /keda.
+	maxQueries = 1000
+)
 
 // Options configure a Server. Zero means the default in brackets.
 type Options struct {
 	Queries    *query.Engine
-	WarmUp     time.Duration // after the start, during which missing data means hold (0)
+	WarmUp     time.Duration // after a start without a snapshot, during which every decision holds (0)
 	Missing    Missing       // for triggers that don't say (Hold)
 	MaxStreams int           // open streams in all (100,000)
 	MaxListed  int           // triggers with metrics of their own; the others are counted (0)
@@ -41,15 +45,14 @@ type Options struct {
 // Server implements KEDA's externalscaler.ExternalScaler.
 type Server struct {
 	pb.UnimplementedExternalScalerServer
-	opts     Options
-	started  time.Time
-	taken    time.Time // when the snapshot was taken that was restored; zero if none was
-	whole    time.Time // when everybody was there last, before that or then
-	triggers *lru.Cache[triggerKey, *state]
-	objects  objects // the same triggers, by their ScaledObjects
-	metrics  *metrics
-	slots    chan struct{} // one taken for each open stream
-	reset    reset
+	opts      Options
+	start     atomic.Pointer[start]
+	triggers  *lru.Cache[triggerKey, *state]
+	queries   *lru.Cache[triggerKey, *state] // that are asked under /keda
+	objects   objects                        // the triggers, by their ScaledObjects
+	evaluator *evaluator
+	metrics   *metrics
+	slots     chan struct{} // one taken for each open stream
 
 	stopOnce sync.Once
 	stopped  chan struct{}
@@ -68,15 +71,19 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		opts:    o,
-		started: o.Now(),
 		objects: newObjects(),
 		metrics: newMetrics(o.Registerer),
 		slots:   make(chan struct{}, o.MaxStreams),
 		stopped: make(chan struct{}),
 	}
+	s.evaluator = newEvaluator(s)
+	s.start.Store(s.newStart(o.WarmUp))
 	var err error
 	if s.triggers, err = lru.NewWithEvict(MaxTriggers, s.objects.evictedLocked); err != nil {
 		return nil, fmt.Errorf("memory of %d triggers: %w", MaxTriggers, err)
+	}
+	if s.queries, err = lru.NewWithEvict(maxQueries, func(_ triggerKey, st *state) { st.evicted.Store(true) }); err != nil {
+		return nil, fmt.Errorf("memory of %d queries: %w", maxQueries, err)
 	}
 	s.objects.listed = newListed(s, o.MaxListed)
 	if o.Registerer != nil {
@@ -90,7 +97,7 @@ func New(o Options) (*Server, error) {
 // Streams returns how many of KEDA's streams are open, of MaxStreams.
 func (s *Server) Streams() int { return len(s.slots) }
 
-// Triggers returns how many triggers are remembered, of MaxTriggers.
+// Triggers returns how many triggers are stored, of MaxTriggers.
 func (s *Server) Triggers() int { return s.triggers.Len() }
 
 // Register puts the service on a gRPC server.
@@ -100,17 +107,20 @@ func (s *Server) Register(g grpc.ServiceRegistrar) { pb.RegisterExternalScalerSe
 // backs off after an error. It does not wait; the gRPC server does.
 func (s *Server) Stop() { s.stopOnce.Do(func() { close(s.stopped) }) }
 
-// GetMetricSpec answers from the metadata alone. It refuses only what has no
-// target: KEDA leaves an error of this call in its own log and fails all triggers
-// of the ScaledObject, while what GetMetrics and IsActive refuse is told by
-// kubectl describe.
+// GetMetricSpec answers from the metadata alone. It rejects what has no target,
+// and a query over a longer window than the store has samples of: that can't ever
+// be answered. KEDA leaves an error of this call in its own log and fails all
+// triggers of the ScaledObject, while kubectl describe shows what GetMetrics and
+// IsActive reject.
 func (s *Server) GetMetricSpec(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.GetMetricSpecResponse, error) {
 	q, err := s.lookup(ctx, ref, rpcSpec)
 	if err == nil {
-		return q.spec(), nil
+		return q.trigger.spec(q.state.metric), nil
 	}
-	if t, _ := readTrigger(ref.GetScalerMetadata(), s.opts.Missing); t.target > 0 {
-		return (&question{trigger: t}).spec(), nil
+	if q != nil && !errors.Is(q.fault, query.ErrWindow) {
+		if t, _ := readTrigger(ref.GetScalerMetadata(), s.opts.Missing); t.target > 0 {
+			return t.spec(noName), nil
+		}
 	}
 	return nil, err
 }
@@ -121,16 +131,19 @@ func (s *Server) GetMetrics(ctx context.Context, req *pb.GetMetricsRequest) (*pb
 	if err != nil {
 		return nil, err
 	}
-	a := s.ask(ctx, q)
-	if a.err != nil {
-		return nil, q.status(a.err)
+	d, err := s.answer(ctx, q)
+	if err == nil {
+		err = d.err
 	}
-	v, err := q.metricValue(a.value)
+	if err != nil {
+		return nil, q.status(err)
+	}
+	v, err := q.trigger.metricValue(d.value, q.state.plan)
 	if err != nil {
 		return nil, q.status(err)
 	}
 	if v.MetricName = req.GetMetricName(); v.MetricName == "" {
-		v.MetricName = q.metricName()
+		v.MetricName = q.state.metric
 	}
 	return &pb.GetMetricsResponse{MetricValues: []*pb.MetricValue{v}}, nil
 }
@@ -141,23 +154,55 @@ func (s *Server) IsActive(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.IsA
 	if err != nil {
 		return nil, err
 	}
-	a := s.ask(ctx, q)
-	if a.err != nil && !a.active {
-		return nil, q.status(a.err)
+	d, err := s.answer(ctx, q)
+	if err == nil && !d.active {
+		err = d.err
 	}
-	return &pb.IsActiveResponse{Result: a.active}, nil
+	if err != nil {
+		return nil, q.status(err)
+	}
+	return &pb.IsActiveResponse{Result: d.active}, nil
 }
 
-// question is a trigger of a ScaledObject with all that answering takes.
+// Answer decides about a query as about a trigger with nothing but that query, in
+// a namespace if queries are bounded by namespaces. It is for KEDA's prometheus
+// trigger, which reads an empty result, NaN and infinity as 0. The errors wrap
+// ErrHeld, query.ErrBadQuery, query.ErrNotOneNumber or query.ErrEvaluation.
+func (s *Server) Answer(ctx context.Context, namespace, text string) (float64, error) {
+	key := triggerKey{Object: Object{Namespace: namespace}, query: text, over: query.LastOne, missing: s.opts.Missing}
+	st, ok := s.queries.Get(key)
+	if !ok {
+		scope := query.Scope{}
+		if namespace != "" {
+			scope = s.Scope(namespace)
+		}
+		plan, err := s.opts.Queries.CompileWithin(scope, text, query.LastOne)
+		if err != nil {
+			return 0, err
+		}
+		st = &state{key: key, plan: plan, metric: metricName(plan), first: s.opts.Queries.Steady()}
+		st.trigger.Store(&trigger{query: text, over: query.LastOne, missing: s.opts.Missing, target: 1})
+		if prev, ok, _ := s.queries.PeekOrAdd(key, st); ok {
+			st = prev
+		}
+	}
+	st.asked[rpcMetrics].last.Store(s.now())
+	d, err := s.current(ctx, st)
+	if err != nil {
+		return 0, err
+	}
+	return d.value, d.err
+}
+
+// question is one of KEDA's about a trigger.
 type question struct {
 	object  string // namespace/name
 	trigger *trigger
-	plan    *query.Plan
 	state   *state
+	fault   error // why there is no state
 }
 
-// lookup understands the metadata, finds what is remembered of the trigger, and
-// notes who asks.
+// lookup reads the metadata, finds the trigger's state, and notes who asks.
 func (s *Server) lookup(ctx context.Context, ref *pb.ScaledObjectRef, by rpc) (*question, error) {
 	if ref == nil {
 		return nil, status.Error(codes.InvalidArgument, "the request has no ScaledObjectRef")
@@ -166,23 +211,22 @@ func (s *Server) lookup(ctx context.Context, ref *pb.ScaledObjectRef, by rpc) (*
 	q := &question{object: object.String()}
 	var err error
 	if q.trigger, err = parseTrigger(ref.GetScalerMetadata(), s.opts.Missing); err != nil {
-		return nil, s.refuse(object, q, err)
+		return q, s.reject(object, q, err)
 	}
-	var fault *Fault
-	if q.plan, fault = q.trigger.compile(s.opts.Queries, s.Scope(object.Namespace)); fault != nil {
-		return nil, s.refuse(object, q, fault)
-	}
-	key := triggerKey{
-		Object: object, query: q.trigger.query, over: q.trigger.over, activation: q.trigger.activation,
-	}
+	t := q.trigger
+	key := triggerKey{Object: object, query: t.query, over: t.over, activation: t.activation, missing: t.missing}
 	st, ok := s.triggers.Get(key)
 	if !ok {
-		st, ok = s.remember(key, q)
-		if !ok {
-			s.logNew(q)
+		plan, fault := t.compile(s.opts.Queries, s.Scope(object.Namespace))
+		if fault != nil {
+			return q, s.reject(object, q, fault)
+		}
+		var known bool
+		if st, known = s.store(key, t, plan); !known {
+			s.logNew(q, plan)
 		}
 	}
-	if st.asks(asker(ctx), by, s.opts.Now(), q.trigger) {
+	if st.asks(asker(ctx), by, s.opts.Now(), t) {
 		s.objects.changed(object)
 	}
 	s.objects.listed.see(st)
@@ -204,148 +248,68 @@ func (s *Server) Check(namespace string, md map[string]string) (found []*Fault, 
 	return found, unread
 }
 
-func (s *Server) refuse(object Object, q *question, err error) error {
+func (s *Server) reject(object Object, q *question, err error) error {
+	q.fault = err
 	s.metrics.refused.Inc()
 	s.objects.refused.Add(object, Refusal{At: s.opts.Now(), Text: brief(err.Error())})
 	s.objects.changed(object)
 	return q.status(err)
 }
 
-// ask evaluates the query and decides.
-func (s *Server) ask(ctx context.Context, q *question) answer {
-	now := s.opts.Now()
-	situation := s.situation(ctx, q, now)
-	if ctx.Err() != nil {
-		// The caller is gone; what the engine says then tells nothing about the data.
-		return answer{err: context.Cause(ctx)}
+// answer returns the decision for one of KEDA's questions, and counts it.
+func (s *Server) answer(ctx context.Context, q *question) (*decision, error) {
+	d, err := s.current(ctx, q.state)
+	if err == nil {
+		s.metrics.answers[d.cause].Inc()
 	}
-	s.noteCost(q)
-	a := q.state.decide(situation, func(was, is cause, a answer) {
-		s.metrics.transitions[a.told()].Inc()
-		s.logChange(q, was, is, a)
-		s.objects.changed(q.state.key.Object)
-	})
-	s.metrics.answers[a.cause].Inc()
-	return a
+	return d, err
 }
 
-// situation evaluates the query.
-func (s *Server) situation(ctx context.Context, q *question, now time.Time) situation {
-	r, err := q.plan.Read(ctx, now)
-	situation := situation{
-		trigger: q.trigger,
-		plan:    q.plan,
-		at:      now,
-		value:   r.Value,
-		lost:    r.Lost,
-		err:     err,
-		warming: s.warming(now),
-		before:  func(loss query.Loss) (float64, bool) { return q.plan.Before(ctx, loss) },
-		reset:   &s.reset,
-	}
-	if !s.taken.IsZero() {
-		situation.restored = func() (float64, bool) { return q.plan.AtRestore(ctx, s.taken, s.whole) }
-		situation.before = func(loss query.Loss) (float64, bool) { return s.before(ctx, q, loss) }
-	}
-	return situation
-}
-
-// warming tells whether senders are still given the time to come back.
-func (s *Server) warming(now time.Time) bool { return now.Sub(s.started) < s.opts.WarmUp }
-
-// before is of a loss that the restart may have caused: the downtime makes the
-// samples from before it leave the retention sooner, and then the snapshot's value
-// is all that is known.
-func (s *Server) before(ctx context.Context, q *question, loss query.Loss) (float64, bool) {
-	v, ok := q.plan.Before(ctx, loss)
-	if loss.First > s.taken.UnixMilli() {
-		return v, ok
-	}
-	then, known := q.plan.AtRestore(ctx, s.taken, s.whole)
-	if !known || ok && v > then {
-		return v, ok
-	}
-	return then, true
-}
-
-// Missing tells why a query that has no result now must not be read as zero, by
-// the rules for a trigger with nothing but a query, of which nothing is
-// remembered; nil if it may. It is for KEDA's prometheus trigger, which reads
-// every empty result so.
-func (s *Server) Missing(ctx context.Context, scope query.Scope, text string) error {
-	plan, err := s.opts.Queries.CompileWithin(scope, text, query.LastOne)
-	if err != nil {
-		return err
-	}
-	situation := s.unremembered(ctx, plan)
-	if situation.err == nil {
-		return fmt.Errorf("%w: the result was empty, and is %v a moment later", ErrHeld, situation.value)
-	}
-	a := decide(situation)
-	if a.cause == causeRestored {
-		return fmt.Errorf("%w: the result is empty since a restart, before which it was %v", ErrHeld, a.value)
-	}
-	return a.err
-}
-
-func (s *Server) logNew(q *question) {
-	s.opts.Logger.Info("KEDA asks about a trigger for the first time", "scaledobject", q.object, "query", q.plan.String(), "target", q.trigger.target)
+func (s *Server) logNew(q *question, plan *query.Plan) {
+	s.opts.Logger.Info("KEDA asks about a trigger for the first time", "scaledobject", q.object, "query", plan.String(), "target", q.trigger.target)
 	if len(q.trigger.unknown) > 0 {
 		s.opts.Logger.Warn("trigger has metadata that nothing reads", "scaledobject", q.object, "keys", q.trigger.unknown)
 	}
 }
 
-// AtLeast tells what a query's result must not be read below now, by the same
-// rules, since series that it is made of may be missing; -Inf if it may be read as
-// it is. The error wraps ErrHeld if it must not be read at all.
-func (s *Server) AtLeast(ctx context.Context, scope query.Scope, text string) (float64, error) {
-	plan, err := s.opts.Queries.CompileWithin(scope, text, query.LastOne)
-	if err != nil {
-		return math.Inf(-1), nil //nolint:nilerr // what has no plan is what the engine says
+// expensive is how long an evaluation may take without being logged. KEDA's own
+// calls are to take less.
+func expensive(cost time.Duration) bool { return cost >= 50*time.Millisecond }
+
+// announce logs and counts what a decision changed.
+func (s *Server) announce(st *state, c *change) {
+	d, object := c.is, st.key.String()
+	if st.key.Name == "" {
+		object = "/keda"
 	}
-	a := decide(s.unremembered(ctx, plan))
 	switch {
-	case errors.Is(a.err, ErrHeld):
-		return 0, a.err
-	case a.cause == causePartial, a.cause == causeRestored:
-		return a.value, nil
-	default:
-		return math.Inf(-1), nil
-	}
-}
-
-// unremembered is of a trigger with nothing but a query.
-func (s *Server) unremembered(ctx context.Context, plan *query.Plan) situation {
-	q := &question{trigger: &trigger{missing: s.opts.Missing}, plan: plan}
-	return s.situation(ctx, q, s.opts.Now())
-}
-
-// expensive is how long the PromQL engine may take for a trigger without being
-// spoken of. KEDA's own calls are to take less.
-const expensive = 50 * time.Millisecond
-
-// noteCost names a trigger whose query is expensive, once until it is no longer.
-func (s *Server) noteCost(q *question) {
-	took := q.plan.Took()
-	if took < expensive {
-		if took < expensive/2 && q.state.expensive.Load() {
-			q.state.expensive.Store(false)
+	case expensive(d.cost):
+		s.metrics.expensive.Inc()
+		if st.expensive.CompareAndSwap(false, true) {
+			s.opts.Logger.Warn("a trigger's query is expensive", "scaledobject", object, "took", d.cost, "query", st.plan.String())
 		}
-		return
+	case !expensive(2 * d.cost):
+		st.expensive.Store(false)
 	}
-	s.metrics.expensive.Inc()
-	if q.state.expensive.CompareAndSwap(false, true) {
-		s.opts.Logger.Warn("a trigger's query is expensive", "scaledobject", q.object, "took", took, "query", q.plan.String())
+	if c.news {
+		s.metrics.transitions[d.stateName()].Inc()
+		s.logChange(st, object, c)
+	}
+	if st.key.Name != "" {
+		s.objects.changed(st.key.Object)
 	}
 }
 
-func (s *Server) logChange(q *question, was, is cause, a answer) {
-	attrs := []any{"scaledobject", q.object, "cause", string(is), "before", string(was)}
-	if a.err != nil {
-		s.opts.Logger.Warn("holding", append(attrs, "error", a.err)...) // which names the query
-		return
+func (s *Server) logChange(st *state, object string, c *change) {
+	attrs := []any{"scaledobject", object, "cause", string(c.is.cause), "before", string(c.was)}
+	switch d := c.is; {
+	case d.err != nil:
+		s.opts.Logger.Warn("holding", append(attrs, "error", d.err)...) // which names the query
+	case d.warning != "":
+		s.opts.Logger.Warn("answering", append(attrs, "value", d.value, "active", d.active, "query", st.plan.String(), "warning", d.warning)...)
+	default:
+		s.opts.Logger.Info("answering", append(attrs, "value", d.value, "active", d.active, "query", st.plan.String())...)
 	}
-	s.opts.Logger.Info("answering", append(attrs, "value", a.value, "active", a.active, "query", q.plan.String())...)
 }
 
 // status makes a gRPC error of one of ours, naming the ScaledObject.

@@ -1,8 +1,8 @@
 package scaler
 
 import (
-	"context"
 	"fmt"
+	"slices"
 
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"google.golang.org/grpc"
@@ -10,38 +10,33 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// StreamIsActive sends the current state, and then its changes, as data
-// arrives. While the state can't be told the last one stands. Pushes that change
-// nothing don't get here: see shown.
+// StreamIsActive sends the current activity, and then its changes. While the
+// scaler holds the last activity stays.
 func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse]) error {
 	q, err := s.lookup(stream.Context(), ref, rpcStreamActive)
 	if err != nil {
 		return err
 	}
-	if err := s.enter(q); err != nil {
+	st := q.state
+	if err := s.enter(st); err != nil {
 		return err
 	}
-	defer s.leave(q)
-	shown := &shown{activation: q.trigger.activation, decided: &q.state.decided}
-	w, err := q.plan.Watch(shown)
-	if err != nil {
+	defer s.leave(st)
+	changed := st.subscribe()
+	defer st.unsubscribe(changed)
+	ctx := stream.Context()
+	if _, err := s.current(ctx, st); err != nil {
 		return q.status(err)
 	}
-	defer w.Close()
-	ctx := stream.Context()
 	for sent, first := false, true; ; {
-		shown.last.clear()
-		w.Arm()
-		active := s.activity(ctx, q)
-		if first || active != sent {
+		if active := st.shown.Load(); first || active != sent {
 			if err := stream.Send(&pb.IsActiveResponse{Result: active}); err != nil {
 				return err
 			}
 			sent, first = active, false
 		}
-		shown.last.set(active)
 		select {
-		case <-w.Changed():
+		case <-changed:
 		case <-ctx.Done():
 			return status.FromContextError(ctx.Err()).Err()
 		case <-s.stopped:
@@ -50,31 +45,32 @@ func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStrea
 	}
 }
 
-// shown is what a stream has sent, by which those who push judge whether it has
-// to look at a new value. They find nothing of it in the CPU's cache, so it is
-// small, and little else is looked at.
-type shown struct {
-	activation float64
-	decided    *verdict // of all who ask for the trigger
-	last       verdict
+// subscribe returns a channel that is ready after the trigger's activity changed.
+func (st *state) subscribe() chan struct{} {
+	changed := make(chan struct{}, 1)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.subscribers = append(st.subscribers, changed)
+	return changed
 }
 
-// Settled implements query.Listener. That the stream has nothing to send is not
-// enough: what is remembered of the trigger must be the same, too. A poll may
-// have decided otherwise in between, or have held.
-func (s *shown) Settled(v float64, whole bool) bool {
-	active := above(v, s.activation)
-	if !whole && !active {
-		return false // what is missing may have kept it active
-	}
-	return s.last.is(active) && s.decided.is(active)
+func (st *state) unsubscribe(changed chan struct{}) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.subscribers = slices.DeleteFunc(st.subscribers, func(c chan struct{}) bool { return c == changed })
 }
 
-func (s *Server) activity(ctx context.Context, q *question) bool {
-	if a := s.ask(ctx, q); a.err == nil || a.active {
-		return a.active
+// showLocked tells the streams.
+func (st *state) showLocked(active bool) {
+	if st.shown.Swap(active) == active {
+		return
 	}
-	return q.state.lastActive()
+	for _, changed := range st.subscribers {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // StreamMetricSpec sends the specs once: they follow from the metadata, and
@@ -84,11 +80,12 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 	if err != nil {
 		return err
 	}
-	if err := s.enter(q); err != nil {
+	st := q.state
+	if err := s.enter(st); err != nil {
 		return err
 	}
-	defer s.leave(q)
-	if err := stream.Send(q.spec()); err != nil {
+	defer s.leave(st)
+	if err := stream.Send(q.trigger.spec(st.metric)); err != nil {
 		return err
 	}
 	select {
@@ -100,19 +97,19 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 }
 
 // enter takes one of the slots for streams.
-func (s *Server) enter(q *question) error {
+func (s *Server) enter(st *state) error {
 	select {
 	case s.slots <- struct{}{}:
 		s.metrics.streams.Inc()
-		q.state.streams.Add(1)
+		st.streams.Add(1)
 		return nil
 	default:
 		return status.Error(codes.ResourceExhausted, fmt.Sprintf("%d streams are open, which is the most (--max-streams)", cap(s.slots)))
 	}
 }
 
-func (s *Server) leave(q *question) {
-	q.state.streams.Add(-1)
+func (s *Server) leave(st *state) {
+	st.streams.Add(-1)
 	s.metrics.streams.Dec()
 	<-s.slots
 }

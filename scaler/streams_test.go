@@ -3,6 +3,7 @@ package scaler
 import (
 	"context"
 	"io"
+	"strconv"
 	"testing"
 	"time"
 
@@ -75,13 +76,16 @@ func TestStreamSendsTheCurrentStateThenTransitionsOnly(t *testing.T) {
 	for v := range 50 {
 		r.wait(time.Second)
 		r.push("a", float64(1+v))
+		r.tick()
 	}
 	require.True(t, s.next())
 	r.wait(time.Second)
 	r.push("a", 0)
+	r.tick()
 	require.False(t, s.next(), "had a value between sent a message, it would have come first")
 	r.wait(time.Second)
 	r.push("b", 1)
+	r.tick()
 	require.True(t, s.next(), "a new pod")
 	late := r.stream(kserve)
 	require.True(t, late.next(), "a stream that opens later starts from now")
@@ -93,41 +97,75 @@ func TestStreamHeedsTheActivationTarget(t *testing.T) {
 	s := r.stream(with(kserve, "activationTargetValue", "5", "clampMin", "9"))
 	require.False(t, s.next())
 	r.push("a", 5)
+	r.tick()
 	r.wait(time.Second)
 	r.push("a", 6)
+	r.tick()
 	require.True(t, s.next())
 	require.Empty(t, s.got)
 }
 
-// TestStreamSaysNothingWhileHeld: holding is not a change, nor is its end.
-func TestStreamSaysNothingWhileHeld(t *testing.T) {
+// TestStreamSendsNothingDuringAHold: neither its begin nor its end is a change.
+func TestStreamSendsNothingDuringAHold(t *testing.T) {
 	r := newRig(t, Options{})
 	r.push("a", 5)
 	s := r.stream(kserve)
 	require.True(t, s.next())
-	heard := testutil.ToFloat64(r.server.metrics.answers[causeGone])
 	r.wait(10 * time.Minute)
-	r.store.Sweep() // the series is freed
-	require.Eventually(t, func() bool { return testutil.ToFloat64(r.server.metrics.answers[causeGone]) > heard }, patience, time.Millisecond)
-	heard = testutil.ToFloat64(r.server.metrics.answers[causeValue])
+	r.tick() // the series is freed
+	r.tick()
+	require.Equal(t, "hold_silent", r.cause(kserve))
 	r.push("a", 7)
-	require.Eventually(t, func() bool { return testutil.ToFloat64(r.server.metrics.answers[causeValue]) > heard }, patience, time.Millisecond)
+	r.tick()
+	require.Equal(t, "value", r.cause(kserve))
 	r.wait(time.Second)
 	r.push("a", 0)
+	r.tick()
 	require.False(t, s.next())
 	r.server.Stop()
 	require.ErrorIs(t, s.ended(), io.EOF)
 	require.Empty(t, s.got)
 }
 
-func TestStreamHearsGracefulEnd(t *testing.T) {
+// TestStreamFollowsThePoll: what onMissing answers is sent as well.
+func TestStreamFollowsThePoll(t *testing.T) {
 	r := newRig(t, Options{})
-	r.push("a", 5)
-	s := r.stream(kserve)
+	md := with(kserve, "onMissing", "zero")
+	r.pods(5)
+	s := r.stream(md)
 	require.True(t, s.next())
-	r.wait(time.Second)
-	r.end("a")
+	r.silence(20 * time.Second)
+	r.require(md, 0, false)
 	require.False(t, s.next())
+}
+
+// TestStreamHearsWhatOnlyTimeBrings: a series that becomes late, and one that is
+// forgotten, without any push.
+func TestStreamHearsWhatOnlyTimeBrings(t *testing.T) {
+	t.Run("late", func(t *testing.T) {
+		r := newRig(t, Options{})
+		md := metricQuery("avg(vllm:num_requests_running)", "activationTargetValue", "3")
+		r.pods(0, 4, 8)
+		s := r.stream(md)
+		require.True(t, s.next())
+		r.steps(1, func() { r.pushAll(0, 0) })
+		require.False(t, s.next(), "2.67, since the last pod still counts")
+		r.silence(4 * time.Second)
+		require.True(t, s.next(), "4 when the last pod was there last")
+		r.require(md, 4, true)
+	})
+	t.Run("forgotten", func(t *testing.T) {
+		r := newRig(t, Options{})
+		r.pods(0, 3)
+		s := r.stream(kserve)
+		require.True(t, s.next())
+		r.goOn(115*time.Second, 0)
+		r.require(kserve, 3, true)
+		require.Empty(t, s.got)
+		r.goOn(10*time.Second, 0)
+		require.False(t, s.next())
+		r.require(kserve, 0, false)
+	})
 }
 
 func TestStopEndsStreamsWithOK(t *testing.T) {
@@ -171,6 +209,7 @@ func TestManyStreamsEachHearTheirOwn(t *testing.T) {
 		require.False(t, idle[i].next())
 	}
 	r.push("a", 1)
+	r.tick()
 	for i := range busy {
 		require.True(t, busy[i].next())
 		require.Empty(t, idle[i].got)
@@ -193,6 +232,30 @@ func BenchmarkStreamIsActive(b *testing.B) {
 	for i := range b.N {
 		r.wait(time.Second)
 		r.push("a", float64((i+1)%2))
+		r.server.Tick(b.Context())
 		recv()
+	}
+}
+
+func TestStreamsOfOneQueryEachByTheirTarget(t *testing.T) {
+	r := newRig(t, Options{})
+	streams := make([]*stream, 10)
+	for i := range streams {
+		streams[i] = r.stream(with(kserve, "activationTargetValue", strconv.Itoa(i)))
+		require.False(t, streams[i].next())
+	}
+	up := func(v float64) {
+		r.wait(time.Second)
+		r.push("a", v)
+		r.tick()
+	}
+	for v := 1; v <= len(streams); v++ {
+		up(float64(v))
+		require.True(t, streams[v-1].next())
+	}
+	up(0)
+	for _, s := range streams {
+		require.False(t, s.next())
+		require.Empty(t, s.got)
 	}
 }

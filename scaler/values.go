@@ -15,11 +15,11 @@ const maxValue = math.MaxInt64 / 1000
 
 // spec returns the trigger's only metric with its target. KEDA takes the float
 // if it is positive; the integer, rounded up, is for those that don't know it.
-func (q *question) spec() *pb.GetMetricSpecResponse {
+func (t *trigger) spec(metric string) *pb.GetMetricSpecResponse {
 	return &pb.GetMetricSpecResponse{MetricSpecs: []*pb.MetricSpec{{
-		MetricName:      q.metricName(),
-		TargetSize:      int64(math.Ceil(min(q.trigger.target, maxValue))),
-		TargetSizeFloat: q.trigger.target,
+		MetricName:      metric,
+		TargetSize:      int64(math.Ceil(min(t.target, maxValue))),
+		TargetSizeFloat: t.target,
 	}}}
 }
 
@@ -27,8 +27,9 @@ func (q *question) spec() *pb.GetMetricSpecResponse {
 const noName = "promql"
 
 // metricName is the metric's name in the HPA, where it stands in a URL's path.
-func (q *question) metricName() string {
-	if q.plan == nil { // it could not be understood
+// plan is nil if the query is not valid.
+func metricName(plan *query.Plan) string {
+	if plan == nil {
 		return noName
 	}
 	name := strings.Map(func(r rune) rune {
@@ -37,17 +38,22 @@ func (q *question) metricName() string {
 			return r
 		}
 		return '-'
-	}, q.plan.Metric())
+	}, plan.Metric())
 	if name == "" {
 		return noName
 	}
 	return name
 }
 
-func (q *question) metricValue(v float64) (*pb.MetricValue, error) {
-	v = q.trigger.clamp(v)
-	if math.Abs(v) > maxValue {
-		return nil, fmt.Errorf("%w that the HPA can count: %s is %v; divide it, and targetValue, by a power of ten", query.ErrNotOneNumber, q.plan, v)
+// reported returns a value as KEDA gets it: clamped, and 0 if it is negative,
+// which is what KEDA would make of it.
+func (t *trigger) reported(v float64) float64 { return max(t.clamp(v), 0) }
+
+// metricValue returns a value as KEDA gets it.
+func (t *trigger) metricValue(v float64, plan *query.Plan) (*pb.MetricValue, error) {
+	v = t.reported(v)
+	if v > maxValue {
+		return nil, fmt.Errorf("%w that the HPA can count: %s is %v; divide it, and targetValue, by a power of ten", query.ErrNotOneNumber, plan, v)
 	}
 	return &pb.MetricValue{MetricValue: int64(math.Ceil(v)), MetricValueFloat: v}, nil
 }

@@ -17,12 +17,12 @@ type Outcome uint8
 // The outcomes of an append. After all but Rejected and Dropped the store contains the
 // sample; a Duplicate was there already.
 const (
-	Stored    Outcome = iota
-	Future            // its time was in the future; stored at the time of arrival
-	Late              // older than the newest sample; stored in its place
-	Duplicate         // a sample of that time exists, and stays
-	Dropped           // a delta of which a part, or all, may have been counted
-	Rejected          // see the error
+	Stored     Outcome = iota
+	Future             // its time was in the future; stored at the time of arrival
+	OutOfOrder         // older than the newest sample; stored in its place
+	Duplicate          // a sample of that time exists, and stays
+	Dropped            // a delta of which a part, or all, may have been counted
+	Rejected           // see the error
 	outcomes
 )
 
@@ -39,8 +39,11 @@ func (o Outcome) String() string { return outcomeNames[o] }
 type Appender struct {
 	s       *Store
 	now     int64
-	mint    int64 // samples older than this are rejected
-	start   int64 // when the counters appended now were zero, in ms; 0 if not known
+	mint    int64   // samples older than this are rejected
+	start   int64   // when the counters appended now were zero, in ms; 0 if not known
+	claimed int64   // the same, as the sender says
+	sender  uint64  // of the samples appended now; 0 if not known
+	delta   *Series // to be noted among the deltas
 	last    *Series
 	touched []*Selection
 	counts  [outcomes]int
@@ -58,7 +61,7 @@ func (s *Store) Appender() *Appender {
 func (a *Appender) Reset() {
 	a.now = a.s.now()
 	a.mint = a.now - a.s.opts.Retention.Milliseconds()
-	a.start = 0
+	a.start, a.claimed, a.sender = 0, 0, 0
 	a.last = nil
 }
 
@@ -72,6 +75,7 @@ func (a *Appender) Arrival() int64 { return a.now }
 // process' counter, which was not zero. It sends that value as well, with that time. If
 // the store did not exist then, it ignores the start.
 func (a *Appender) Since(start int64) {
+	a.claimed = start
 	if start < a.s.began.Load() {
 		start = 0
 	}
@@ -185,6 +189,9 @@ func (a *Appender) append(lset labels.Labels, in ring.Sample, delta bool) (Outco
 			var err error
 			if ser, err = a.s.create(lset, hash); err != nil {
 				a.counts[Rejected]++
+				if !in.Stale() && addsLoad(in) {
+					a.rejected(lset, limitOf(err), rejectedFor)
+				}
 				return Rejected, err
 			}
 		}
@@ -214,6 +221,9 @@ func (a *Appender) to(ser *Series, in ring.Sample, delta bool) (Outcome, error) 
 	ser.mu.Lock()
 	out, err := a.toLocked(ser, in, ahead, start, delta)
 	ser.mu.Unlock()
+	if a.delta != nil {
+		a.addDelta()
+	}
 	return out, err
 }
 
@@ -230,22 +240,48 @@ func (a *Appender) toLocked(ser *Series, in ring.Sample, ahead uint32, start int
 			start = 0 // the sender's; the running total goes on
 		}
 	}
+	first := ser.ring.Len() == 0
 	out, evicted := ser.appendLocked(&a.s.opts, a.now, in, ahead, start)
+	if first {
+		ser.flags |= a.origin(ser.ring.Len() > 1, in.T, delta)
+	}
 	if evicted {
 		a.evicted++
 	}
+	if delta && a.sender != 0 && ser.flags&flagDelta == 0 {
+		ser.flags |= flagDelta
+		a.delta = ser
+	}
+	a.touchLocked(ser)
+	return out, nil
+}
+
+// touchLocked notes that the selections of a series are to be notified.
+func (a *Appender) touchLocked(ser *Series) {
 	ser.silent = false
 	for _, sel := range ser.selectionsLocked() {
 		if sel.mark() {
 			a.touched = append(a.touched, sel)
 		}
 	}
-	return out, nil
+}
+
+// origin returns what the first sample of a series tells about the series' beginning.
+func (a *Appender) origin(zero bool, t int64, delta bool) uint8 {
+	switch {
+	case delta, zero, a.claimed == t:
+		return flagBegun
+	case a.claimed > 0 && a.claimed < t:
+		return flagEarlier
+	}
+	return 0
 }
 
 // Commit notifies the selections of the appended samples. Queries can read a sample from
 // its append on.
 func (a *Appender) Commit() {
+	a.repeat()
+	a.sender = 0
 	for i, sel := range a.touched {
 		sel.changed()
 		a.touched[i] = nil

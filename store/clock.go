@@ -15,6 +15,7 @@ const leastStep = 1000
 type wallClock struct {
 	zero   time.Time    // when the other clock began, if it is that of Options.Now
 	offset atomic.Int64 // of the machine's clock from the other, in ms
+	shift  atomic.Int64 // by how much it was set in all, in ms
 	steps  atomic.Int64 // how often it was set
 
 	setting sync.Mutex // locked while all stored times are moved
@@ -56,8 +57,17 @@ func (s *Store) stepped(offset int64) {
 			ser.mu.Unlock()
 		}
 	}
+	s.rejected.move(d)
 	s.began.Add(d)
 	s.clock.offset.Store(offset)
+	s.clock.shift.Add(d)
 	s.clock.steps.Add(1)
 	s.metrics.steps.Inc()
 }
+
+// Now returns the time of the store's clock, in ms.
+func (s *Store) Now() int64 { return s.now() }
+
+// ClockShift returns by how much the clock was set so far, in ms. Stored times were
+// moved with it, times that a caller stores are not.
+func (s *Store) ClockShift() int64 { return s.clock.shift.Load() }

@@ -14,15 +14,15 @@
 // # Staleness
 //
 // A series ends in one of two ways. Its sender ends it (a staleness marker is stored),
-// or it becomes silent: when no push has arrived for three of the series' own push
-// intervals (at least ten seconds, at most the lookback) the store's iterators return a
+// or it becomes late: when no push has arrived for one and a half of the series' own push
+// intervals (at least two seconds, at most the lookback) the store's iterators return a
 // staleness marker at that moment, so that every evaluator agrees on when a dead pod
 // leaves the sum.
 //
 // # Locks
 //
 // Store.mu, then described.mu or a stripe's lock, then the index' lock, then Series.mu.
-// tooOld.mu is taken with nothing else locked. Appends to known series by labels take one
+// rejected.mu is taken last, and with no other one held until its release. Appends to known series by labels take one
 // stripe's and the index' locks for reading and one Series.mu; those to series from
 // Lookup take Series.mu alone.
 package store

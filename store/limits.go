@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync"
@@ -150,80 +151,205 @@ func (s *Store) explainLocked(mn *metricName) error {
 	return s.explained.err
 }
 
-// maxTooOld bounds the series that tooOld stores.
-const maxTooOld = 4096
+const (
+	// maxRejected bounds the series that rejected stores.
+	maxRejected = 4096
+	// rejectedFor is how long a rejection by a limit counts without another one, in ms:
+	// longer than senders usually wait between two pushes.
+	rejectedFor = 60_000
+)
 
-// tooOld stores which series sent load that was rejected as too old: by a clock that
-// is hours late, or from a queue. An empty result does not mean that there is no load
-// then.
-type tooOld struct {
-	count atomic.Int32 // of series, for readers that need not look
+// rejected stores which series sent load that the store rejected: as too old, by a
+// clock that is hours late or from a queue, or by a limit. A result without them is
+// not complete.
+type rejected struct {
+	count    atomic.Int32  // of series, for readers that need not look
+	overflow atomic.Uint64 // rejections that found no room
 
 	mu      sync.Mutex // guards what follows
-	series  map[uint64]tooOldSeries
-	expired int64 // when all were looked at last, in ms; not for each of a flood
+	series  map[uint64]rejectedSeries
+	spaces  map[string]int // series of each namespace
+	names   map[string]int // series of each metric
+	expired int64          // when all were looked at last, in ms; not for each of a flood
 }
 
-type tooOldSeries struct {
-	lset labels.Labels
-	at   int64 // when the last sample arrived, in ms
+type rejectedSeries struct {
+	lset  labels.Labels
+	why   error
+	until int64 // ms
 }
 
 // rejectTooOld returns the error for a sample, and stores its series.
 func (a *Appender) rejectTooOld(lset labels.Labels, in ring.Sample) error {
+	o := &a.s.opts
 	if !in.Stale() && addsLoad(in) {
-		a.s.tooOld.add(lset, a.now, a.mint)
+		a.rejected(lset, ErrTooOld, o.Retention.Milliseconds())
 	}
 	return fmt.Errorf("%w: %s, and samples are kept for %s", ErrTooOld,
-		time.UnixMilli(in.T).UTC().Format(time.RFC3339Nano), a.s.opts.Retention)
+		time.UnixMilli(in.T).UTC().Format(time.RFC3339Nano), o.Retention)
 }
 
-func (o *tooOld) add(lset labels.Labels, now, mint int64) {
+// namespaceOf returns the namespace whose share a series takes.
+func namespaceOf(lset labels.Labels) string {
+	return cmp.Or(lset.Get("namespace"), lset.Get("k8s_namespace_name"))
+}
+
+// rejected stores that load of a series was rejected, which counts for so long (ms),
+// and marks the selections that would have the series: their readers find the first
+// rejection as they find a push.
+func (a *Appender) rejected(lset labels.Labels, why error, last int64) {
+	if !a.s.rejected.add(lset, why, a.now, a.now+last) {
+		return
+	}
+	a.s.mu.Lock()
+	all := a.s.selections.matching(lset)
+	a.s.mu.Unlock()
+	for _, sel := range all {
+		if sel.mark() {
+			a.touched = append(a.touched, sel)
+		}
+	}
+}
+
+// add stores a rejection; first is false if one of the same series counts already.
+func (r *rejected) add(lset labels.Labels, why error, now, until int64) (first bool) {
 	hash := lset.Hash()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	one, known := o.series[hash]
-	if !known && len(o.series) >= maxTooOld {
-		if now-o.expired >= 1000 {
-			o.expired = now
-			o.expireLocked(mint)
-		}
-		if len(o.series) >= maxTooOld {
-			return // of so many, one more changes little
-		}
-	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	one, known := r.series[hash]
 	if !known {
+		if len(r.series) >= maxRejected {
+			r.expireLocked(now)
+		}
+		if len(r.series) >= maxRejected && !r.makeRoomLocked(namespaceOf(lset)) {
+			r.overflow.Add(1)
+			return false
+		}
 		one.lset = lset.Copy() // a part of the request
+		r.spaces[namespaceOf(one.lset)]++
+		r.names[one.lset.Get(labels.MetricName)]++
 	}
-	one.at = now
-	o.series[hash] = one
-	o.count.Store(int32(len(o.series))) //nolint:gosec // bounded
+	first = one.until <= now || one.why != why //nolint:errorlint // these are never wrapped
+	one.why, one.until = why, until
+	r.series[hash] = one
+	r.count.Store(int32(len(r.series))) //nolint:gosec // bounded
+	return first
 }
 
-func (o *tooOld) expireLocked(mint int64) {
-	for hash, one := range o.series {
-		if one.at < mint {
-			delete(o.series, hash)
+// makeRoomLocked removes a series of the namespace with most, if that is another one:
+// a sender with many series must not hide the load of others.
+func (r *rejected) makeRoomLocked(namespace string) bool {
+	largest := namespace
+	for name, n := range r.spaces {
+		if n > r.spaces[largest]+1 {
+			largest = name
 		}
 	}
-	o.count.Store(int32(len(o.series))) //nolint:gosec // bounded
-}
-
-// TooOld reports whether, within the retention, load that matches ms was rejected as
-// too old.
-func (s *Store) TooOld(ms ...*labels.Matcher) bool {
-	o := &s.tooOld
-	if o.count.Load() == 0 {
+	if largest == namespace {
 		return false
 	}
-	mint := s.now() - s.opts.Retention.Milliseconds()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.expireLocked(mint)
-	for _, one := range o.series {
-		if matchesAll(one.lset, ms) {
+	for hash, one := range r.series {
+		if namespaceOf(one.lset) == largest {
+			r.removeLocked(hash, &one)
 			return true
 		}
 	}
 	return false
+}
+
+func (r *rejected) removeLocked(hash uint64, one *rejectedSeries) {
+	delete(r.series, hash)
+	decrement(r.spaces, namespaceOf(one.lset))
+	decrement(r.names, one.lset.Get(labels.MetricName))
+}
+
+func decrement(counts map[string]int, key string) {
+	if counts[key]--; counts[key] <= 0 {
+		delete(counts, key)
+	}
+}
+
+// expireLocked removes what no longer counts, once a second at most.
+func (r *rejected) expireLocked(now int64) {
+	if now-r.expired < 1000 {
+		return
+	}
+	r.expired = now
+	for hash, one := range r.series {
+		if one.until <= now {
+			r.removeLocked(hash, &one)
+		}
+	}
+	r.count.Store(int32(len(r.series))) //nolint:gosec // bounded
+}
+
+// move adds d ms to all times: the clock was set.
+func (r *rejected) move(d int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.expired += d
+	for hash, one := range r.series {
+		one.until += d
+		r.series[hash] = one
+	}
+}
+
+// Rejected returns why load was rejected that matches ms and comes from a series that
+// neither is live nor was under load when it was: ErrTooOld within the retention, ErrSeriesLimit, ErrMetricLimit or
+// ErrNoMemory within a minute. It returns nil if there is none.
+func (s *Store) Rejected(ms ...*labels.Matcher) error {
+	r := &s.rejected
+	if r.count.Load() == 0 {
+		return nil
+	}
+	now := s.now()
+	for _, one := range r.matching(now, ms) {
+		if !s.counts(one.lset, now) {
+			return one.why
+		}
+	}
+	return nil
+}
+
+// matching returns the series that match and count.
+func (r *rejected) matching(now int64, ms []*labels.Matcher) (matching []rejectedSeries) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.expireLocked(now)
+	for _, m := range ms {
+		if m.Name == labels.MetricName && m.Type == labels.MatchEqual && r.names[m.Value] == 0 {
+			return nil // most triggers, while one metric has too many series
+		}
+	}
+	for _, one := range r.series {
+		if one.until > now && matchesAll(one.lset, ms) {
+			matching = append(matching, one)
+		}
+	}
+	return matching
+}
+
+// counts reports whether the series with these labels is live, or had load.
+func (s *Store) counts(lset labels.Labels, now int64) bool {
+	ser := s.stripes.get(hashOf(lset), lset, s.index)
+	if ser == nil {
+		return false
+	}
+	ser.mu.Lock()
+	defer ser.mu.Unlock()
+	if ser.ring.Len() == 0 {
+		return false
+	}
+	last, ok := ser.ring.LastValue()
+	return ok && addsLoad(last) || ser.stateLocked(now, s.opts.Lookback.Milliseconds()) == Live
+}
+
+// limitOf returns the limit that an error is about, without its figures.
+func limitOf(err error) error {
+	for _, limit := range []error{ErrSeriesLimit, ErrMetricLimit, ErrNoMemory} {
+		if errors.Is(err, limit) {
+			return limit
+		}
+	}
+	return err
 }

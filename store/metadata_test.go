@@ -42,7 +42,7 @@ func TestMetadataGoesWithTheLastSeries(t *testing.T) {
 	c.at(130)
 	s.Sweep() // one of two, and not the count
 	require.Equal(t, map[string]metadata.Metadata{"m": gauge, "h": histogram}, s.Metadata(""))
-	c.at(230)
+	c.at(500)
 	s.Sweep()
 	require.Empty(t, s.Metadata(""))
 	require.Zero(t, s.SeriesCount())

@@ -22,35 +22,39 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 	f := promauto.With(reg)
 	samples := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_samples_total",
-		Help: "Samples handed to the store, by what became of them.",
+		Help: "Samples that the store received, by outcome.",
 	}, []string{"outcome"})
 	rejected := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_series_refused_total",
-		Help: "New series refused, by the limit that was reached.",
+		Help: "New series rejected, by the limit that was reached.",
 	}, []string{"limit"})
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "keda_otel_scaler_series",
-		Help: "Series held, ended ones included.",
+		Help: "Series stored, ended ones included.",
 	}, func() float64 { return float64(s.SeriesCount()) })
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "keda_otel_scaler_series_kept",
-		Help: "Series kept at hand for queries, counted once for each query.",
+		Help: "Series that triggers have selected, counted once for each selection.",
 	}, func() float64 { return float64(s.SelectedCount()) })
+	f.NewCounterFunc(prometheus.CounterOpts{
+		Name: "keda_otel_scaler_rejected_series_unlisted_total",
+		Help: "Rejections of load whose series found no room in the list of rejected series: results without them count as complete.",
+	}, func() float64 { return float64(s.rejected.overflow.Load()) })
 	for state := range states {
 		f.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "keda_otel_scaler_series_states",
-			Help:        "Series as the last sweep, one every few seconds, found them: live, gone (silent without a word) or ended (by their sender).",
+			Help:        "Series as the last sweep, one every few seconds, found them: live, late (nothing arrived for 1.5 push intervals) or ended (by their sender).",
 			ConstLabels: prometheus.Labels{"state": state.String()},
 		}, func() float64 { return float64(s.swept.states[state].Load()) })
 	}
 	m := &metrics{
 		evicted: f.NewCounter(prometheus.CounterOpts{
 			Name: "keda_otel_scaler_samples_evicted_total",
-			Help: "Samples given up within the retention because their series had too many.",
+			Help: "Samples removed within the retention because their series had too many.",
 		}),
 		created: f.NewCounter(prometheus.CounterOpts{
 			Name: "keda_otel_scaler_series_created_total",
-			Help: "Series made.",
+			Help: "Series created.",
 		}),
 		freed: f.NewCounter(prometheus.CounterOpts{
 			Name: "keda_otel_scaler_series_freed_total",
@@ -62,7 +66,7 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 	}
 	m.steps = f.NewCounter(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_clock_steps_total",
-		Help: "Times that the machine's clock was set, by more than a second; what is held was moved with it.",
+		Help: "Times that the machine's clock was set, by more than a second; stored times were moved with it.",
 	})
 	for o := range outcomes {
 		m.samples[o] = samples.WithLabelValues(o.String())

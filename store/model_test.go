@@ -30,6 +30,7 @@ type naiveSeries struct {
 	samples  []naiveSample // ascending
 	arrived  int64
 	interval int64
+	missed   bool  // the last push was late
 	sent     int64 // the newest sample's own time, if it was moved; else 0
 }
 
@@ -63,15 +64,13 @@ func (n *naive) push(key string, now, at int64, v float64) {
 	case at < newest.t:
 		ser.samples = slices.Insert(ser.samples, i, naiveSample{at, v})
 	default:
-		if over := max(n.over(ser), newest.t+1); over < at && newest.v != marker {
-			ser.samples = append(ser.samples, naiveSample{over, marker})
+		if late := max(n.late(ser), newest.t+1); late < at && newest.v != marker {
+			ser.samples = append(ser.samples, naiveSample{late, marker})
 		}
 		if gap := now - ser.arrived; gap > 0 {
-			gap = min(max(gap, at-newest.t), n.lookback)
-			if ser.interval > 0 && n.over(ser) <= now {
-				gap = min(gap, 2*ser.interval)
+			if v != marker && newest.v != marker {
+				ser.learn(min(max(gap, at-newest.t), n.lookback))
 			}
-			ser.interval = max(gap, (ser.interval+gap)/2)
 			ser.arrived = now
 		}
 		ser.samples = append(ser.samples, naiveSample{at, v})
@@ -79,7 +78,34 @@ func (n *naive) push(key string, now, at int64, v float64) {
 	}
 }
 
-func (n *naive) over(ser *naiveSeries) int64 {
+// learn learns the push interval: a moving average of gaps in which the series was not
+// late, and of others the second in a row.
+func (ser *naiveSeries) learn(gap int64) {
+	was, missed := float64(ser.interval), ser.missed
+	ser.missed = was > 0 && float64(gap) > 1.5*was
+	switch {
+	case was == 0, float64(gap) <= 0.75*was:
+		ser.interval = gap
+	case ser.missed && missed:
+		ser.interval = min(gap, 2*ser.interval)
+	case !ser.missed:
+		ser.interval = (3*ser.interval + gap) / 4
+	}
+}
+
+// idle reports whether all samples are older than a retention, and one and a half push
+// intervals.
+func (n *naive) idle(ser *naiveSeries, now int64) bool {
+	interval := ser.interval
+	if interval == 0 {
+		interval = n.interval
+	}
+	mint := now - n.retention - 3*interval/2
+	return ser.samples[len(ser.samples)-1].t < mint && ser.arrived < mint
+}
+
+// late returns from when on the series is late.
+func (n *naive) late(ser *naiveSeries) int64 {
 	interval := ser.interval
 	if interval == 0 {
 		interval = n.interval
@@ -87,23 +113,26 @@ func (n *naive) over(ser *naiveSeries) int64 {
 	if interval == 0 {
 		return ser.arrived + n.lookback
 	}
-	return ser.arrived + min(max(3*interval, 10_000), n.lookback)
+	return ser.arrived + min(max(interval+interval/2, 2000), n.lookback)
 }
 
 func (n *naive) sweep(now int64) {
 	longest := int64(0)
-	for _, ser := range n.series {
+	var idle []string
+	for k, ser := range n.series {
 		newest := ser.samples[len(ser.samples)-1]
-		idle := newest.t < now-n.retention && ser.arrived < now-n.retention
-		if !idle && (newest.v == marker || n.over(ser) > now) {
+		switch {
+		case n.idle(ser, now):
+			idle = append(idle, k)
+		case newest.v == marker || n.late(ser) > now:
 			longest = max(longest, ser.interval)
 		}
 	}
 	if longest > 0 {
 		n.interval = longest
 	}
-	for k, ser := range n.series {
-		if ser.samples[len(ser.samples)-1].t < now-n.retention && ser.arrived < now-n.retention {
+	for _, k := range idle {
+		if n.idle(n.series[k], now) { // by what the sweep has learnt, too
 			delete(n.series, k)
 		}
 	}
@@ -125,7 +154,7 @@ func (n *naive) read(now int64) map[string][]pt {
 			add(p.t, p.v)
 		}
 		if ser.samples[len(ser.samples)-1].v != marker {
-			add(n.over(ser), marker)
+			add(n.late(ser), marker)
 		}
 		out[k] = pts
 	}
@@ -171,9 +200,9 @@ func TestStoreAgreesWithNaiveModel(t *testing.T) {
 	}
 }
 
-// TestConcurrentAppendQuerySweepWatch is for the race detector; what it asserts
+// TestConcurrentAppendQuerySweepSelect is for the race detector; what it asserts
 // besides is that nothing accepted is lost and nothing is left over.
-func TestConcurrentAppendQuerySweepWatch(t *testing.T) {
+func TestConcurrentAppendQuerySweepSelect(t *testing.T) {
 	s := New(Options{Retention: time.Minute})
 	const writers, rounds, pods = 4, 200, 8
 	var wg sync.WaitGroup
@@ -243,7 +272,7 @@ func TestSweepSparesSeriesThatCameBack(t *testing.T) {
 	idle := s.stripes.get(hashOf(m), m, s.index)
 	c.at(200)
 	push(t, s, m, 200, 2)
-	s.free([]*Series{idle}, ms(80), touched{})
+	s.free([]*Series{idle}, ms(200), touched{})
 	require.Equal(t, 1, s.SeriesCount())
 	require.Equal(t, pt{200, 2}, last(one(t, s, 0, 200)))
 }

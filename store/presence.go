@@ -13,12 +13,7 @@ import (
 type Presence struct {
 	Live  int // pushed in time
 	Ended int // by their sender's staleness marker
-	Gone  int // silent
-
-	// GoneAt is the time of the newest sample among the silent series, in ms; 0 if there
-	// are none.
-	GoneAt int64
-	Lost   Loss
+	Late  int // it missed a push
 }
 
 // Presence returns the states of the series that match ms.
@@ -46,35 +41,12 @@ func (p *Presence) count(ser *Series, now, lookback int64) (state State, ok bool
 	switch state {
 	case Ended:
 		p.Ended++
-	case Gone:
-		p.Gone++
-		p.GoneAt = max(p.GoneAt, ser.ring.Last().T)
-		p.Lost.add(ser.ring.Last())
+	case Late:
+		p.Late++
 	default:
 		p.Live++
 	}
 	return state, true
-}
-
-// lostWithin is how close, in ms, two losses are reported as one: the series that was
-// lost first still counts when the other is lost, since no series is silent so soon.
-const lostWithin = 1000
-
-// Losses returns when the series that match ms and that a Loss counts were pushed
-// last, in ms and in order; of those within a second of each other the last.
-func (s *Store) Losses(ctx context.Context, ms ...*labels.Matcher) ([]int64, error) {
-	found, err := s.index.Find(ctx, ms...)
-	if err != nil {
-		return nil, err
-	}
-	now, lookback := s.now(), s.opts.Lookback.Milliseconds()
-	latest := map[int64]int64{} // of each second
-	for _, ser := range found {
-		if t, lost := ser.lost(now, lookback); lost {
-			latest[t/lostWithin] = max(latest[t/lostWithin], t)
-		}
-	}
-	return slices.Sorted(maps.Values(latest)), nil
 }
 
 // Shown is a series to be displayed.
@@ -87,7 +59,7 @@ type Shown struct {
 	Histogram bool
 }
 
-// Show is Presence, with the first limit series: silent ones, then live ones, then
+// Show is Presence, with the first limit series: late ones, then live ones, then
 // ended ones.
 func (s *Store) Show(ctx context.Context, limit int, ms ...*labels.Matcher) (Presence, []Shown, error) {
 	found, err := s.index.Find(ctx, ms...)

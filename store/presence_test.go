@@ -11,12 +11,12 @@ import (
 	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/ring"
 )
 
-func TestShowPutsTheGoneFirstAndTheEndedLast(t *testing.T) {
+func TestShowPutsLateSeriesFirstAndEndedOnesLast(t *testing.T) {
 	s, c := newStore(t, Options{})
 	pod := func(name string) labels.Labels { return labels.FromStrings(labels.MetricName, "m", "pod", name) }
 	for i := range 4 {
 		c.at(float64(5 * i))
-		for _, name := range []string{"ended", "live", "gone"} {
+		for _, name := range []string{"ended", "live", "late"} {
 			push(t, s, pod(name), float64(5*i), float64(i))
 		}
 	}
@@ -27,9 +27,9 @@ func TestShowPutsTheGoneFirstAndTheEndedLast(t *testing.T) {
 	all := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "m")
 	p, shown, err := s.Show(t.Context(), 10, all)
 	require.NoError(t, err)
-	require.Equal(t, Presence{Live: 1, Ended: 1, Gone: 1, GoneAt: ms(15), Lost: Loss{1, ms(15), ms(15)}}, p)
+	require.Equal(t, Presence{Live: 1, Ended: 1, Late: 1}, p)
 	require.Equal(t, []Shown{
-		{Labels: pod("gone"), State: Gone, Last: Point{ms(15), 3}},
+		{Labels: pod("late"), State: Late, Last: Point{ms(15), 3}},
 		{Labels: pod("live"), State: Live, Last: Point{ms(30), 7}},
 		{Labels: pod("ended"), State: Ended, Last: Point{ms(15), 3}},
 	}, shown)

@@ -13,26 +13,36 @@ import (
 	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/ring"
 )
 
-// Querier returns a view of the samples in [mint, maxt] (ms), as far as the
-// retention reaches. It implements storage.Queryable.
+// Querier returns the samples in [mint, maxt] (ms), as far as the retention reaches.
+// It implements storage.Queryable.
 func (s *Store) Querier(mint, maxt int64) (storage.Querier, error) {
-	return &querier{s: s, mint: max(mint, s.now()-s.opts.Retention.Milliseconds()), maxt: maxt}, nil
+	return &querier{s: s, now: s.now(), mint: mint, maxt: maxt}, nil
+}
+
+// Within returns the store as a view shows it. The view must not change while it is
+// in use.
+func (s *Store) Within(view *View) storage.Queryable {
+	return storage.QueryableFunc(func(mint, maxt int64) (storage.Querier, error) {
+		return &querier{s: s, mint: mint, maxt: maxt, view: view}, nil
+	})
 }
 
 type querier struct {
-	s          *Store
-	mint, maxt int64
+	s               *Store
+	now, mint, maxt int64
+	view            *View // nil for the samples as they are
 }
 
 func (q *querier) Close() error { return nil }
 
 // Select implements storage.Querier.
-func (q *querier) Select(ctx context.Context, sorted bool, _ *storage.SelectHints, ms ...*labels.Matcher) storage.SeriesSet {
+func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, ms ...*labels.Matcher) storage.SeriesSet {
 	found, err := q.s.index.Find(ctx, ms...)
 	if err != nil {
 		return storage.ErrSeriesSet(err)
 	}
 	set := &seriesSet{q: q, series: found}
+	set.liveOnly = q.view != nil && hints != nil && hints.Range > 0 && !q.view.Accumulates(hints.Func)
 	if sorted {
 		set.sort()
 	}
@@ -75,19 +85,20 @@ func (q *querier) collect(ctx context.Context, hints *storage.LabelHints, ms []*
 
 // seriesSet reads the labels of a series when it advances to it.
 type seriesSet struct {
-	q       *querier
-	series  []*Series
-	builder labels.ScratchBuilder
-	sorted  []view // before series
-	at      view
+	q        *querier
+	series   []*Series
+	liveOnly bool
+	builder  labels.ScratchBuilder
+	sorted   []seriesView // before series
+	at       seriesView
 }
 
 func (s *seriesSet) sort() {
-	views := make([]view, 0, len(s.series))
+	views := make([]seriesView, 0, len(s.series))
 	for s.Next() {
 		views = append(views, s.at)
 	}
-	slices.SortFunc(views, func(a, b view) int { return labels.Compare(a.lset, b.lset) })
+	slices.SortFunc(views, func(a, b seriesView) int { return labels.Compare(a.lset, b.lset) })
 	s.sorted = views
 }
 
@@ -101,7 +112,7 @@ func (s *seriesSet) Next() bool {
 		s.series = s.series[1:]
 		// A series that was freed meanwhile has no samples left.
 		if lset, ok := s.q.s.index.Labels(ser, &s.builder); ok {
-			s.at = view{s.q, ser, lset}
+			s.at = seriesView{s, ser, lset}
 			return true
 		}
 	}
@@ -112,44 +123,41 @@ func (s *seriesSet) At() storage.Series                { return s.at }
 func (s *seriesSet) Err() error                        { return nil }
 func (s *seriesSet) Warnings() annotations.Annotations { return nil }
 
-// view is a series as one querier sees it.
-type view struct {
-	q    *querier
+// seriesView is a series as one set of a querier shows it.
+type seriesView struct {
+	set  *seriesSet
 	ser  *Series
 	lset labels.Labels
 }
 
-func (v view) Labels() labels.Labels { return v.lset }
+func (v seriesView) Labels() labels.Labels { return v.lset }
 
 // Iterator copies the samples, so that nothing is locked while the caller iterates. It
 // reuses the memory of an iterator that the caller passes back.
-func (v view) Iterator(it chunkenc.Iterator) chunkenc.Iterator {
+func (v seriesView) Iterator(it chunkenc.Iterator) chunkenc.Iterator {
 	own, ok := it.(*ring.Iterator)
 	if !ok {
 		own = ring.NewIterator()
 	}
 	own.Clear()
-	v.ser.copySamples(own, v.q.mint, v.q.maxt, v.q.s.opts.Lookback.Milliseconds())
+	v.copyTo(own)
 	own.Rewind()
 	return own
 }
 
-// copySamples appends the samples in [mint, maxt] to dst, and the staleness marker that
-// silence implies.
-func (s *Series) copySamples(dst *ring.Iterator, mint, maxt, lookback int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := s.ring.Search(mint); i < s.ring.Len(); i++ {
-		in := s.ring.At(i)
-		if in.T > maxt {
-			return
+func (v seriesView) copyTo(dst *ring.Iterator) {
+	q, lookback := v.set.q, v.set.q.s.opts.Lookback.Milliseconds()
+	v.ser.mu.Lock()
+	defer v.ser.mu.Unlock()
+	if q.view == nil {
+		f := frame{n: v.ser.ring.Len()}
+		if f.n > 0 {
+			f.end = f.endLocked(v.ser, lookback)
 		}
-		dst.Append(in)
-	}
-	if s.ring.Len() == 0 || s.ring.Last().Stale() {
+		f.copyLocked(dst, v.ser, max(q.mint, q.now-v.ser.retentionLocked(&q.s.opts)), q.maxt)
 		return
 	}
-	if t := s.silentFromLocked(lookback); t >= mint && t <= maxt {
-		dst.Append(ring.Sample{T: t, V: ring.StaleNaN})
+	if f := q.view.frameLocked(v.ser, lookback); f.live || !v.set.liveOnly {
+		f.copyLocked(dst, v.ser, q.mint, q.maxt)
 	}
 }

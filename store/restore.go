@@ -19,11 +19,11 @@ import (
 // not in use yet. next returns one block after the other, then io.EOF; a block is
 // Restore's until the next call. After an error the store is empty again.
 //
-// The time since the snapshot does not count as silence: every series arrived so much
-// later, and those that were live stay live for the patience at least, in which their
-// senders reconnect. Samples keep their own times. But if the snapshot was taken in the
-// future, our clock has been set back since, and samples are moved with it.
-func (s *Store) Restore(taken time.Time, patience time.Duration, next func() ([]byte, error)) (series int, err error) {
+// The time since the snapshot does not count as silence of the series that were live
+// then: they arrived so much later. They are late until they are pushed again. Samples keep their own times. But if the
+// snapshot was taken in the future, our clock has been set back since, and samples are
+// moved with it.
+func (s *Store) Restore(taken time.Time, next func() ([]byte, error)) (series int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.count > 0 {
@@ -35,7 +35,7 @@ func (s *Store) Restore(taken time.Time, patience time.Duration, next func() ([]
 		return 0, fmt.Errorf("%w: it was taken %s ago, and samples are kept for %s", ErrOldSnapshot, time.Duration(age)*time.Millisecond, s.opts.Retention)
 	}
 	r := restorer{
-		s: s, taken: taken.UnixMilli(), until: now + patience.Milliseconds(),
+		s: s, taken: taken.UnixMilli(),
 		shift: min(now-taken.UnixMilli(), 0), away: max(now-taken.UnixMilli(), 0),
 	}
 	if err := r.blocks(next); err != nil {
@@ -69,7 +69,6 @@ type restorer struct {
 	taken int64 // ms
 	shift int64 // by which samples are moved, in ms
 	away  int64 // by which arrivals are, besides
-	until int64 // to when live series are so, in ms
 
 	all     []*Series
 	pairs   labelindex.Pairs
@@ -237,23 +236,22 @@ func (r *restorer) put(name string, body []byte) error {
 
 // arrive moves the arrivals of the newest samples.
 func (r *restorer) arrive() {
-	lookback := r.s.opts.Lookback.Milliseconds()
 	for _, ser := range r.all {
-		if ser.interval > ser.name.interval.Load() && r.was(ser) != Gone {
+		if ser.interval > ser.name.interval.Load() && r.was(ser) != Late {
 			ser.name.interval.Store(ser.interval) // as a sweep does
 		}
 	}
 	for _, ser := range r.all {
-		at := ser.arrivedLocked() + r.away
 		if r.was(ser) == Live {
-			at = max(at, r.until-ser.patienceLocked(lookback))
+			ser.setArrivedLocked(ser.arrivedLocked() + r.away)
 		}
-		ser.setArrivedLocked(at)
 	}
 }
 
 // was returns the state of the series when the snapshot was taken.
 func (r *restorer) was(ser *Series) State {
+	ser.restored = false
+	defer func() { ser.restored = true }()
 	return ser.stateLocked(r.taken+r.shift, r.s.opts.Lookback.Milliseconds())
 }
 

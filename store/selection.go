@@ -89,7 +89,7 @@ func (sel *Selection) store(older []*Series) {
 	if sel.freed {
 		older = slices.DeleteFunc(older, (*Series).Freed)
 	}
-	all := append(older, sel.newer...)
+	all := slices.Concat(older, sel.newer)
 	sel.loading, sel.newer = false, nil
 	if s.selected+len(all) <= s.MaxSelected() {
 		sel.replaceLocked(&all)
@@ -149,33 +149,22 @@ func (sel *Selection) Arm() { sel.dirty.Store(false) }
 // every change that returned before the call.
 func (sel *Selection) Armed() bool { return !sel.dirty.Load() }
 
-// Unchanged reports whether the selection is still armed and until, that of an Instant
-// read after Arm, is not reached yet.
-func (sel *Selection) Unchanged(until int64) bool { return sel.Armed() && sel.s.now() < until }
-
 // Stored reports whether the selection stores its series.
 func (sel *Selection) Stored() bool { return sel.series.Load() != nil }
 
-// Instant returns the series as of at (ms).
-func (sel *Selection) Instant(ctx context.Context, at int64) (Instant, error) {
-	return sel.instant(ctx, sel.s.now(), at)
-}
-
-// Now returns the series as of now.
-func (sel *Selection) Now(ctx context.Context) (Instant, error) {
-	now := sel.s.now()
-	return sel.instant(ctx, now, now)
-}
-
-func (sel *Selection) instant(ctx context.Context, now, at int64) (Instant, error) {
+// all returns the series.
+func (sel *Selection) all(ctx context.Context) ([]*Series, error) {
 	if stored := sel.series.Load(); stored != nil {
-		return sel.s.instant(now, at, *stored), nil
+		return *stored, nil
 	}
-	found, err := sel.s.index.Find(ctx, sel.matchers...)
-	if err != nil {
-		return Instant{}, err
-	}
-	return sel.s.instant(now, at, found), nil
+	return sel.s.index.Find(ctx, sel.matchers...)
+}
+
+// Instant returns the series as a view shows them. The view must not change
+// meanwhile.
+func (sel *Selection) Instant(ctx context.Context, view *View) (Instant, error) {
+	series, err := sel.all(ctx)
+	return Instant{s: sel.s, series: series, view: view, lookback: sel.s.opts.Lookback.Milliseconds()}, err
 }
 
 // Close ends the notifications and removes the series. It must be called once.

@@ -42,7 +42,7 @@ func TestSelectionSeriesAreThoseThatMatch(t *testing.T) {
 			found, err := s.index.Find(t.Context(), selectors[i]...)
 			require.NoError(t, err)
 			require.True(t, k.Stored())
-			in, err := k.Instant(t.Context(), ms(float64(at)))
+			in, err := k.Instant(t.Context(), &View{At: ms(float64(at))})
 			require.NoError(t, err)
 			require.ElementsMatch(t, found, in.series)
 			if len(found) > 0 {
@@ -81,7 +81,7 @@ func TestSelectMeetsWhatHappensMeanwhile(t *testing.T) {
 	s.selections.add(sel)
 	s.mu.Unlock()
 	after := pod("4") // before the look-up
-	free := func(ser *Series) { s.free([]*Series{ser}, ms(80), touched{}) }
+	free := func(ser *Series) { s.free([]*Series{ser}, ms(200), touched{}) }
 	c.at(200)
 	require.True(t, first.attach(sel))
 	require.True(t, third.attach(sel))
@@ -140,11 +140,11 @@ func TestSelectionSeriesComeAndGoMeanwhile(t *testing.T) {
 		found, err := s.index.Find(t.Context(), sel("m")...)
 		require.NoError(t, err)
 		require.True(t, k.Stored())
-		in, err := k.Instant(t.Context(), ms(float64(200*round)))
+		in, err := k.Instant(t.Context(), &View{At: ms(float64(200 * round))})
 		require.NoError(t, err)
 		require.Equal(t, podsOf(s, found), podsOf(s, in.series))
 		require.Equal(t, len(found), s.SelectedCount())
-		require.Equal(t, len(found), hung(k), "each has the watch, once")
+		require.Equal(t, len(found), hung(k), "each has the selection, once")
 		k.Close()
 		require.Zero(t, hung(k))
 		require.Zero(t, s.SelectedCount())
@@ -158,7 +158,7 @@ func TestSelectionKnowsWhatConcernsIt(t *testing.T) {
 	require.NoError(t, err)
 	defer k.Close()
 	changed := func() bool {
-		was := !k.Unchanged(math.MaxInt64)
+		was := !k.Armed()
 		k.Arm()
 		return was
 	}
@@ -174,11 +174,10 @@ func TestSelectionKnowsWhatConcernsIt(t *testing.T) {
 	require.True(t, changed(), "the metric's push interval decides when a series with one sample is silent")
 	s.Sweep()
 	require.False(t, changed(), "the same push interval")
-	require.False(t, k.Unchanged(ms(5)), "what was valid until now is not anymore")
 	c.at(200)
 	s.Sweep()
 	require.True(t, changed(), "freed")
-	in, err := k.Instant(t.Context(), ms(200))
+	in, err := k.Instant(t.Context(), &View{At: ms(200)})
 	require.NoError(t, err)
 	require.Zero(t, in.Len())
 }
@@ -201,7 +200,7 @@ func TestStoredSelectionsAreBounded(t *testing.T) {
 	push(t, s, series("m", "pod", "2"), 0, 1) // five times one more, for four that fit
 	lost := 0
 	for _, k := range all {
-		require.False(t, k.Unchanged(math.MaxInt64))
+		require.False(t, k.Armed())
 		if !k.Stored() {
 			lost++
 		}
@@ -214,7 +213,7 @@ func TestStoredSelectionsAreBounded(t *testing.T) {
 	require.LessOrEqual(t, s.SelectedCount(), limit)
 	for _, k := range all { // all read and are notified the same
 		k.Arm()
-		in, err := k.Now(t.Context())
+		in, err := k.Instant(t.Context(), &View{At: ms(0)})
 		require.NoError(t, err)
 		require.Equal(t, 3, in.Len())
 		require.True(t, k.Armed())
@@ -228,9 +227,9 @@ func TestStoredSelectionsAreBounded(t *testing.T) {
 	require.True(t, add().Stored())
 }
 
-// TestNewSeriesIsTestedAgainstFewWatches: KServe makes a query for each of a
+// TestNewSeriesIsTestedAgainstFewSelections: KServe makes a query for each of a
 // namespace's deployments, all of one metric.
-func TestNewSeriesIsTestedAgainstFewWatches(t *testing.T) {
+func TestNewSeriesIsTestedAgainstFewSelections(t *testing.T) {
 	s, _ := newStore(t, Options{})
 	for i := range 1000 {
 		_, err := s.Select(sel("m", "namespace", fmt.Sprint(i/500), "deployment", fmt.Sprint(i)), 0, func() {})

@@ -25,8 +25,16 @@ type Series struct {
 	freed    bool          // removed from the store; an append must look the series up again
 	silent   bool          // the sweep has notified the selections of its silence
 	restored bool          // nothing has arrived since the restore from a snapshot
+	flags    uint8         // see the constants
 	watched  *[]*Selection // nil if there are none; replaced, never changed in place
 }
+
+const (
+	flagBegun   = 1 << iota // the ring has the series from its beginning on
+	flagEarlier             // the series began before the ring's oldest sample
+	flagDelta               // deltas has the series
+	flagMissed              // the last push was late
+)
 
 func (s *Series) selectionsLocked() []*Selection {
 	if s.watched == nil {
@@ -76,7 +84,11 @@ func (s *Series) arrivedLocked() int64 { return s.ring.Last().T + int64(s.lag) }
 // pushLocked adds a newer sample, which arrived at that time.
 func (s *Series) pushLocked(in ring.Sample, arrived int64, mint int64, limit int) (evicted bool) {
 	s.lag = int32(min(arrived-in.T, math.MaxInt32)) //nolint:gosec // not negative but for the ms by which a marker may be moved
-	return s.ring.Push(in, mint, limit)
+	n := s.ring.Len()
+	if evicted = s.ring.Push(in, mint, limit); s.ring.Len() <= n {
+		s.flags = s.flags&^flagBegun | flagEarlier // the oldest was dropped
+	}
+	return evicted
 }
 
 // appendLocked stores one sample, and reports the outcome and whether the ring dropped
@@ -84,6 +96,9 @@ func (s *Series) pushLocked(in ring.Sample, arrived int64, mint int64, limit int
 // it was moved. start is when the counter was zero, or 0.
 func (s *Series) appendLocked(o *Options, now int64, in ring.Sample, ahead uint32, start int64) (Outcome, bool) {
 	mint := now - o.Retention.Milliseconds()
+	if s.watched != nil {
+		mint = now - s.retentionLocked(o)
+	}
 	lookback := o.Lookback.Milliseconds()
 	limit := o.MaxSamplesPerSeries
 	if s.ring.Len() == 0 {
@@ -108,10 +123,15 @@ func (s *Series) appendLocked(o *Options, now int64, in ring.Sample, ahead uint3
 		}
 		arrived := last.T + int64(s.lag)
 		silentFrom := arrived + s.patienceLocked(lookback)
-		if s.restored {
+		switch {
+		case s.restored:
 			s.restored = false // the gap is our own
-		} else {
-			s.learnIntervalLocked(now-arrived, in.T, last.T, lookback, silentFrom <= now)
+			if in.Stale() {    // and the last value stays, with the arrival that the restore has moved
+				in.T = min(in.T, max(now-int64(s.lag), last.T+1))
+				mint = min(mint, last.T)
+			}
+		case !in.Stale() && !last.Stale(): // a marker comes when its series ends
+			s.learnIntervalLocked(now-arrived, in.T, last.T, lookback)
 		}
 		var evicted bool
 		silentFrom = max(silentFrom, last.T+1)
@@ -144,7 +164,7 @@ func (s *Series) appendLocked(o *Options, now int64, in ring.Sample, ahead uint3
 			return Duplicate, false
 		}
 		s.ring.ClearResetHint(s.ring.Search(in.T) + 1)
-		return Late, false
+		return OutOfOrder, false
 	}
 }
 

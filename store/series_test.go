@@ -15,7 +15,7 @@ func TestSamplesByTime(t *testing.T) {
 	c.at(100)
 	require.Equal(t, Stored, push(t, s, m, 90, 1))
 	require.Equal(t, Stored, push(t, s, m, 100, 3))
-	require.Equal(t, Late, push(t, s, m, 95, 2), "a late sample takes its place and does not win")
+	require.Equal(t, OutOfOrder, push(t, s, m, 95, 2), "a late sample takes its place and does not win")
 	require.Equal(t, Duplicate, push(t, s, m, 95, 7), "the first sample of a time stays")
 	require.Equal(t, Duplicate, push(t, s, m, 100, 7))
 	require.Equal(t, []pt{{90, 1}, {95, 2}, {100, 3}}, one(t, s, 0, 100))
@@ -79,15 +79,15 @@ func TestSampleOlderThanRetentionIsRejectedAndMakesNoSeries(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestSeriesIsOverAfterThreeMissedPushes(t *testing.T) {
+func TestSeriesIsLateAfterOneAndAHalfPushIntervals(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		interval float64
-		over     float64 // seconds after the last push
+		late     float64 // seconds after the last push
 	}{
-		{"at least ten seconds", 1, 10},
-		{"three intervals", 7, 21},
-		{"at most the lookback", 55, 120},
+		{"at least two seconds", 1, 2},
+		{"one and a half intervals", 7, 10.5},
+		{"at most the lookback", 85, 120},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s, c := newStore(t, Options{})
@@ -98,10 +98,10 @@ func TestSeriesIsOverAfterThreeMissedPushes(t *testing.T) {
 				push(t, s, m, last, 1)
 			}
 			c.at(last + 119)
-			pts := one(t, s, last, last+tc.over-0.001)
+			pts := one(t, s, last, last+tc.late-0.001)
 			require.Equal(t, []pt{{last, 1}}, pts)
-			pts = one(t, s, last, last+tc.over)
-			require.Equal(t, []pt{{last, 1}, {last + tc.over, marker}}, pts)
+			pts = one(t, s, last, last+tc.late)
+			require.Equal(t, []pt{{last, 1}, {last + tc.late, marker}}, pts)
 		})
 	}
 }
@@ -114,7 +114,7 @@ func TestSingleSampleStandsForTheLookback(t *testing.T) {
 	require.Equal(t, []pt{{0, 1}, {60, marker}}, one(t, s, 0, 60))
 }
 
-// TestPodThatCrashesAtOnce: a series with a single push goes by the rhythm of
+// TestPodThatCrashesAtOnce: a series with a single push has the push interval of
 // its metric, the longest among its live series.
 func TestPodThatCrashesAtOnce(t *testing.T) {
 	s, c := newStore(t, Options{})
@@ -130,7 +130,7 @@ func TestPodThatCrashesAtOnce(t *testing.T) {
 	s.Sweep()
 	s.Sweep() // which finds the same
 	c.at(100)
-	require.Equal(t, []pt{{6, 1}, {16, marker}}, read(t, s, "m", 0, 100)[crashed.String()], "at least ten seconds")
+	require.Equal(t, []pt{{6, 1}, {10.5, marker}}, read(t, s, "m", 0, 100)[crashed.String()], "the slow one's")
 
 	s, c = newStore(t, Options{})
 	for _, at := range []float64{0, 20} {
@@ -141,19 +141,19 @@ func TestPodThatCrashesAtOnce(t *testing.T) {
 	push(t, s, series("other"), 20, 1)
 	s.Sweep()
 	c.at(100)
-	require.Equal(t, []pt{{20, 1}, {80, marker}}, read(t, s, "m", 0, 100)[crashed.String()])
-	require.Equal(t, []pt{{20, 1}}, read(t, s, "other", 0, 100)[series("other").String()], "another metric's rhythm says nothing")
+	require.Equal(t, []pt{{20, 1}, {50, marker}}, read(t, s, "m", 0, 100)[crashed.String()])
+	require.Equal(t, []pt{{20, 1}}, read(t, s, "other", 0, 100)[series("other").String()], "another metric's push interval does not count")
 }
 
-func TestLaggingSenderIsAliveAsLongAsItPushes(t *testing.T) {
+func TestLaggingSenderIsLiveWhileItPushes(t *testing.T) {
 	s, c := newStore(t, Options{})
 	for i := range 10 {
 		c.at(float64(60 + 5*i))
 		push(t, s, m, float64(5*i), 1) // a minute behind
 	}
 	require.Len(t, one(t, s, 0, 105), 10, "no marker while pushes arrive")
-	c.at(120)
-	require.Equal(t, pt{120, marker}, last(one(t, s, 0, 120)), "fifteen seconds after the last arrival")
+	c.at(112.5)
+	require.Equal(t, pt{112.5, marker}, last(one(t, s, 0, 112.5)), "7.5 seconds after the last arrival")
 }
 
 // TestBatchesCountAsOnePush: a sender that scrapes every five seconds and sends
@@ -172,12 +172,12 @@ func TestBatchesCountAsOnePush(t *testing.T) {
 	c.at(180 + 59)
 	require.NotEqual(t, float64(marker), last(one(t, s, 0, 239)).V)
 	c.at(180 + 180)
-	require.Equal(t, pt{360, marker}, last(one(t, s, 60, 360)))
+	require.Equal(t, pt{270, marker}, last(one(t, s, 60, 360)))
 }
 
-// TestQueuedRequestsDoNotShortenTheRhythm: after an outage a sender flushes its
+// TestQueuedRequestsDoNotShortenThePushInterval: after an outage a sender flushes its
 // queue within milliseconds; its interval is still what its samples say.
-func TestQueuedRequestsDoNotShortenTheRhythm(t *testing.T) {
+func TestQueuedRequestsDoNotShortenThePushInterval(t *testing.T) {
 	s, c := newStore(t, Options{Retention: 10 * time.Minute})
 	c.at(0)
 	push(t, s, m, 0, 1)
@@ -189,28 +189,36 @@ func TestQueuedRequestsDoNotShortenTheRhythm(t *testing.T) {
 	require.NotEqual(t, float64(marker), last(one(t, s, 0, 330)).V)
 }
 
-// TestOutageIsNoRhythm: after a minute's outage a pod that dies is not kept for
-// three minutes, but a sender that really slowed down is soon believed.
-func TestOutageIsNoRhythm(t *testing.T) {
+// intervals pushes after each of the gaps (seconds), and returns the push interval
+// after each but the first.
+func intervals(t *testing.T, gaps ...float64) (learned []uint32) {
+	t.Helper()
 	s, c := newStore(t, Options{Retention: 10 * time.Minute})
+	push(t, s, m, 0, 1)
 	at := 0.0
-	for _, gap := range []float64{0, 5, 5, 5, 60, 5, 5, 5} {
+	for _, gap := range gaps {
 		at += gap
 		c.at(at)
 		push(t, s, m, at, 1)
+		learned = append(learned, lookUp(s, m).interval)
 	}
-	c.at(at + 300)
-	require.Equal(t, []pt{{at, 1}, {at + 16.875, marker}}, one(t, s, at, at+300))
-	for range 5 {
-		at += 60
-		c.at(at)
-		push(t, s, m, at, 1)
-	}
-	c.at(at + 300)
-	require.Equal(t, []pt{{at, 1}, {at + 180, marker}}, one(t, s, at, at+300))
+	return learned
 }
 
-func TestGapIsRememberedAsItWasAnswered(t *testing.T) {
+// TestOneLongGapDoesNotChangeThePushInterval: after a minute's outage a pod that dies
+// is late as soon as before.
+func TestOneLongGapDoesNotChangeThePushInterval(t *testing.T) {
+	require.Equal(t, []uint32{5000, 5000, 5000, 5000, 5000}, intervals(t, 5, 5, 60, 5, 5))
+	require.Equal(t, []uint32{5000, 5625, 5468, 5351}, intervals(t, 5, 7.5, 5, 5), "gaps in which it was not late are averaged")
+}
+
+// TestTwoLongGapsChangeThePushInterval: a sender that really slowed down is believed.
+func TestTwoLongGapsChangeThePushInterval(t *testing.T) {
+	require.Equal(t, []uint32{5000, 5000, 10_000, 11_250}, intervals(t, 5, 15, 15, 15))
+	require.Equal(t, []uint32{5000, 5000, 10_000, 20_000, 40_000, 45_000}, intervals(t, 5, 60, 60, 60, 60, 60), "at most twice each time")
+}
+
+func TestGapStaysAsReadsReturnedIt(t *testing.T) {
 	s, c := newStore(t, Options{})
 	for _, at := range []float64{0, 5, 10} {
 		c.at(at)
@@ -218,7 +226,7 @@ func TestGapIsRememberedAsItWasAnswered(t *testing.T) {
 	}
 	c.at(50)
 	push(t, s, m, 50, 2)
-	require.Equal(t, []pt{{0, 1}, {5, 1}, {10, 1}, {25, marker}, {50, 2}}, one(t, s, 0, 50))
+	require.Equal(t, []pt{{0, 1}, {5, 1}, {10, 1}, {17.5, marker}, {50, 2}}, one(t, s, 0, 50))
 }
 
 func TestStalenessMarkerEndsAndASampleResumes(t *testing.T) {
@@ -348,9 +356,9 @@ func TestNaNIsAValue(t *testing.T) {
 
 func last(pts []pt) pt { return pts[len(pts)-1] }
 
-// TestAClockThatWasSetBackKeepsNobodyAlive: what arrived by the clock as it was
+// TestAClockThatWasSetBackKeepsNoSeriesLive: what arrived by the clock as it was
 // before lies in the future now.
-func TestAClockThatWasSetBackKeepsNobodyAlive(t *testing.T) {
+func TestAClockThatWasSetBackKeepsNoSeriesLive(t *testing.T) {
 	s, c := newStore(t, Options{Retention: 2 * time.Hour, Lookback: 2 * time.Minute})
 	for at := 0.0; at <= 20; at += 5 { // from a sender whose clock is an hour late
 		c.at(3600 + at)
@@ -358,8 +366,8 @@ func TestAClockThatWasSetBackKeepsNobodyAlive(t *testing.T) {
 	}
 	c.at(60)
 	push(t, s, m, 60, 2)
-	c.at(74)
-	require.InDelta(t, 2, last(one(t, s, 0, 74)).V, 0)
-	c.at(75)
-	require.InDelta(t, marker, last(one(t, s, 0, 75)).V, 0, "it has missed three pushes")
+	c.at(67.4)
+	require.InDelta(t, 2, last(one(t, s, 0, 67.4)).V, 0)
+	c.at(67.5)
+	require.InDelta(t, marker, last(one(t, s, 0, 67.5)).V, 0, "it has missed a push")
 }

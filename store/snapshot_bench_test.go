@@ -3,7 +3,6 @@ package store
 import (
 	"runtime/debug"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -30,7 +29,7 @@ func BenchmarkRestore(b *testing.B) {
 		debug.FreeOSMemory()
 		b.StartTimer()
 		r := New(Options{Now: c.now})
-		n, err := r.Restore(c.now(), time.Minute, from(blocks))
+		n, err := r.Restore(c.now(), from(blocks))
 		require.NoError(b, err)
 		require.Equal(b, want, n)
 	}

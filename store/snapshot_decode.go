@@ -15,7 +15,7 @@ import (
 var (
 	// ErrSnapshot is wrapped by the errors about a snapshot that can't be read.
 	ErrSnapshot = errors.New("damaged snapshot")
-	// ErrOldSnapshot: the snapshot is older than the retention.
+	// ErrOldSnapshot is wrapped if the snapshot is older than the retention.
 	ErrOldSnapshot = errors.New("the snapshot is older than the retention")
 )
 

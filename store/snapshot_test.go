@@ -42,12 +42,12 @@ func from(blocks [][]byte) func() ([]byte, error) {
 }
 
 // restoredAt returns a store into which s was restored, taken now, at that second.
-func restoredAt(t testing.TB, s *Store, at float64, patience time.Duration, o Options) (*Store, *clock) {
+func restoredAt(t testing.TB, s *Store, at float64, o Options) (*Store, *clock) {
 	t.Helper()
 	taken := s.opts.Now()
 	r, c := newStore(t, o)
 	c.at(at)
-	n, err := r.Restore(taken, patience, from(takeSnapshot(t, s)))
+	n, err := r.Restore(taken, from(takeSnapshot(t, s)))
 	require.NoError(t, err)
 	require.Equal(t, s.SeriesCount(), n)
 	return r, c
@@ -138,13 +138,12 @@ func everything(t testing.TB, s *Store, c *clock) {
 func TestSnapshotHoldsEverything(t *testing.T) {
 	s, c := newStore(t, Options{})
 	everything(t, s, c)
-	r, _ := restoredAt(t, s, 60, 0, Options{})
+	r, _ := restoredAt(t, s, 60, Options{})
 	require.Equal(t, insides(s), insides(r))
 	require.Equal(t, s.Metadata(""), r.Metadata(""))
 	require.NotEmpty(t, r.Metadata("narrow"))
 	for _, name := range []string{"narrow", "wide", "gone", "ended", "late", "ahead"} {
 		require.Equal(t, read(t, s, name, -100, 100), read(t, r, name, -100, 100), name)
-		require.Equal(t, present(t, s, name), present(t, r, name), name)
 	}
 	require.Equal(t, takeSnapshot(t, s), takeSnapshot(t, r))
 }
@@ -156,19 +155,22 @@ func present(t *testing.T, s *Store, name string) Presence {
 	return p
 }
 
+// lookUp returns the series with these labels.
+func lookUp(s *Store, lset labels.Labels) *Series { return s.stripes.get(hashOf(lset), lset, s.index) }
+
 // TestRestoredStoreGoesOn: what is pushed after a restore finds its series, and
 // the restored series go by the rules for all.
 func TestRestoredStoreGoesOn(t *testing.T) {
 	s, c := newStore(t, Options{})
 	everything(t, s, c)
-	r, rc := restoredAt(t, s, 62, 0, Options{})
+	r, rc := restoredAt(t, s, 62, Options{})
 	for _, both := range []struct {
 		s *Store
 		c *clock
 	}{{s, c}, {r, rc}} {
 		both.c.at(65)
 		require.Equal(t, Stored, push(t, both.s, series("narrow", "pod", "a"), 65, 99))
-		require.Equal(t, Late, push(t, both.s, series("narrow", "pod", "a"), 63, 98))
+		require.Equal(t, OutOfOrder, push(t, both.s, series("narrow", "pod", "a"), 63, 98))
 		require.Equal(t, Duplicate, push(t, both.s, series("narrow", "pod", "a"), 60, 1))
 		require.Equal(t, Stored, push(t, both.s, series("wide", "pod", "a"), 65, 1e300))
 		require.Equal(t, Stored, push(t, both.s, series("narrow", "pod", "z"), 65, 1))
@@ -183,55 +185,95 @@ func TestRestoredStoreGoesOn(t *testing.T) {
 	require.Empty(t, r.Metadata(""))
 }
 
-// TestDowntimeIsNoSilence: the time between snapshot and restore counts for nobody,
-// and those that were live have the patience to come back; then they are gone.
-func TestDowntimeIsNoSilence(t *testing.T) {
+// TestRestoredSeriesAreLateUntilTheyArePushed: a sender may have died while the
+// process was down, so a series counts as live only after its next push.
+func TestRestoredSeriesAreLateUntilTheyArePushed(t *testing.T) {
 	s, c := newStore(t, Options{})
-	everything(t, s, c) // at 60; every 5 s, so over after 15
-	r, rc := restoredAt(t, s, 100, 30*time.Second, Options{})
-	for _, tc := range []struct {
-		at         float64
-		live, gone int
-	}{{100, 3, 0}, {129.9, 3, 0}, {130, 0, 3}} {
-		rc.at(tc.at)
-		p := present(t, r, "narrow")
-		require.Equal(t, []int{tc.live, tc.gone}, []int{p.Live, p.Gone}, "at %v", tc.at)
-		require.Equal(t, 1, present(t, r, "gone").Gone)
+	everything(t, s, c) // at 60, every 5 s
+	for _, at := range []float64{60, 61, 100} {
+		r, rc := restoredAt(t, s, at, Options{})
+		require.Equal(t, Presence{Late: 3}, present(t, r, "narrow"), "restored at %v", at)
 		require.Equal(t, 1, present(t, r, "ended").Ended)
+		found := lookUp(r, series("narrow", "pod", "a"))
+		require.Equal(t, ms(at), found.arrivedLocked(), "downtime is not the sender's silence")
+		rc.at(at + 1)
+		require.Equal(t, Stored, push(t, r, series("narrow", "pod", "a"), at+1, 1))
+		require.Equal(t, Presence{Live: 1, Late: 2}, present(t, r, "narrow"))
 	}
-	r, rc = restoredAt(t, s, 100, 0, Options{})
-	rc.at(114.9)
-	require.Equal(t, 3, present(t, r, "narrow").Live, "40 s later, and 15 from then on")
-	rc.at(115)
-	require.Equal(t, 3, present(t, r, "narrow").Gone)
 }
 
-// TestDowntimeIsNoRhythm: after a gap that was ours a series' end comes as soon as before.
-func TestDowntimeIsNoRhythm(t *testing.T) {
+// TestDowntimeIsNoSilence of series that were live when the snapshot was taken. One
+// that was late already is silent since its last sample.
+func TestDowntimeIsNoSilence(t *testing.T) {
+	s, c := newStore(t, Options{})
+	for at := 0.0; at <= 60; at += 5 {
+		c.at(at)
+		push(t, s, series("m", "pod", "live"), at, 1)
+		if at <= 30 {
+			push(t, s, series("m", "pod", "late"), at, 2)
+		}
+	}
+	r, rc := restoredAt(t, s, 130, Options{})
+	out, silent := survey(t, r, SurveyOptions{At: ms(130)})
+	require.Zero(t, out.Live, "until they are pushed again")
+	require.Equal(t, ms(130), silent["live"].Arrived)
+	require.Equal(t, ms(30), silent["late"].Arrived)
+	rc.at(200)
+	r.Sweep()
+	require.Equal(t, 1, r.SeriesCount(), "a retention and one and a half push intervals after 30 s")
+	push(t, r, series("m", "pod", "live"), 200, 1)
+	out, silent = survey(t, r, SurveyOptions{At: ms(200)})
+	require.Equal(t, 1, out.Live)
+	require.Empty(t, silent)
+}
+
+// TestRestoredSeriesThatEnds keeps its last value, though that is older than the
+// retention, and the arrival that the restore has moved.
+func TestRestoredSeriesThatEnds(t *testing.T) {
+	s, c := newStore(t, Options{})
+	everything(t, s, c) // at 60
+	r, rc := restoredAt(t, s, 170, Options{})
+	rc.at(200)
+	a := r.Appender()
+	_, err := a.End(series("narrow", "pod", "a"), ms(200))
+	require.NoError(t, err)
+	a.Commit()
+	sel, err := r.Select([]*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "narrow"), labels.MustNewMatcher(labels.MatchEqual, "pod", "a")}, 0, func() {})
+	require.NoError(t, err)
+	defer sel.Close()
+	var silent []SilentSeries
+	_, err = sel.Survey(t.Context(), SurveyOptions{At: ms(200), Silent: func(s SilentSeries) { silent = append(silent, s) }})
+	require.NoError(t, err)
+	require.Len(t, silent, 1)
+	require.InDelta(t, 12, silent[0].Value, 0)
+	require.Equal(t, ms(170), silent[0].Arrived)
+	require.Equal(t, ms(200), silent[0].Ended)
+}
+
+// TestDowntimeDoesNotChangeThePushInterval: the gap across a restart is the
+// process' own.
+func TestDowntimeDoesNotChangeThePushInterval(t *testing.T) {
 	s, c := newStore(t, Options{})
 	everything(t, s, c)
-	for _, patience := range []time.Duration{0, 30 * time.Second} {
-		r, rc := restoredAt(t, s, 100, patience, Options{})
-		rc.at(112)
-		push(t, r, series("narrow", "pod", "a"), 112, 1)
-		rc.at(117)
-		push(t, r, series("narrow", "pod", "a"), 117, 1)
-		require.Equal(t, uint32(5000), r.Appender().Lookup(series("narrow", "pod", "a")).interval)
-		require.Equal(t, []pt{{55, 11}, {60, 12}, {112, 1}, {117, 1}}, read(t, r, "narrow", 55, 117)[series("narrow", "pod", "a").String()], "no marker between")
+	r, rc := restoredAt(t, s, 100, Options{})
+	for at := 104.0; at < 120; at += 5 {
+		rc.at(at)
+		push(t, r, series("narrow", "pod", "a"), at, 1)
+		require.Equal(t, uint32(5000), lookUp(r, series("narrow", "pod", "a")).interval, "at %v", at)
 	}
+	require.Equal(t, []pt{{55, 11}, {60, 12}, {104, 1}, {109, 1}}, of(t, r, "narrow", "a", 55, 110), "a sender that comes back in time was not silent")
 }
 
 // TestSnapshotFromTheFuture: our clock was set back by an hour.
 func TestSnapshotFromTheFuture(t *testing.T) {
 	s, c := newStore(t, Options{})
 	everything(t, s, c)
-	r, rc := restoredAt(t, s, -3540, 0, Options{})
-	require.Equal(t, 3, present(t, r, "narrow").Live)
+	r, rc := restoredAt(t, s, -3540, Options{})
 	require.Equal(t, pt{-3540, 12}, last(of(t, r, "narrow", "a", -3600, -3540)))
 	rc.at(-3535)
 	push(t, r, series("narrow", "pod", "a"), -3535, 13)
 	require.Equal(t, pt{-3535, 13}, last(of(t, r, "narrow", "a", -3600, -3535)))
-	rc.at(-3400)
+	rc.at(-3300)
 	r.Sweep()
 	require.Zero(t, r.SeriesCount(), "not in an hour, but as ever")
 }
@@ -241,7 +283,7 @@ func TestOldSnapshotIsNone(t *testing.T) {
 	everything(t, s, c)
 	r, rc := newStore(t, Options{})
 	rc.at(180.001)
-	_, err := r.Restore(c.now(), 0, from(takeSnapshot(t, s)))
+	_, err := r.Restore(c.now(), from(takeSnapshot(t, s)))
 	require.ErrorIs(t, err, ErrOldSnapshot)
 	require.Zero(t, r.SeriesCount())
 }
@@ -260,7 +302,7 @@ func TestRestoreObservesLimits(t *testing.T) {
 	} {
 		r, rc := newStore(t, tc.o)
 		rc.at(60)
-		_, err := r.Restore(c.now(), 0, from(takeSnapshot(t, s)))
+		_, err := r.Restore(c.now(), from(takeSnapshot(t, s)))
 		require.ErrorIs(t, err, tc.want)
 		if tc.want == nil {
 			continue
@@ -271,7 +313,7 @@ func TestRestoreObservesLimits(t *testing.T) {
 	}
 	r, rc := newStore(t, Options{MaxSamplesPerSeries: 3})
 	rc.at(60)
-	_, err := r.Restore(c.now(), 0, from(takeSnapshot(t, s)))
+	_, err := r.Restore(c.now(), from(takeSnapshot(t, s)))
 	require.NoError(t, err)
 	require.Equal(t, []pt{{50, 10}, {55, 11}, {60, 12}}, of(t, r, "narrow", "a", 0, 60), "the newest stay")
 }
@@ -293,7 +335,7 @@ func TestRestoreRefusesDamage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r, rc := newStore(t, Options{})
 			rc.at(60)
-			_, err := r.Restore(c.now(), 0, next)
+			_, err := r.Restore(c.now(), next)
 			require.ErrorIs(t, err, ErrSnapshot)
 			require.Zero(t, r.SeriesCount())
 			requireNoPairs(t, r)
@@ -301,10 +343,10 @@ func TestRestoreRefusesDamage(t *testing.T) {
 	}
 	r, rc := newStore(t, Options{})
 	rc.at(60)
-	_, err := r.Restore(c.now(), 0, func() ([]byte, error) { return nil, broken })
+	_, err := r.Restore(c.now(), func() ([]byte, error) { return nil, broken })
 	require.ErrorIs(t, err, broken)
 	push(t, s, m, 60, 1)
-	_, err = s.Restore(c.now(), 0, from(blocks))
+	_, err = s.Restore(c.now(), from(blocks))
 	require.ErrorContains(t, err, "not empty")
 }
 
@@ -328,7 +370,7 @@ func TestSnapshotOfAnyStore(t *testing.T) {
 			a.Commit()
 			s.Sweep()
 		}
-		r, _ := restoredAt(t, s, 195, 0, Options{Retention: time.Minute})
+		r, _ := restoredAt(t, s, 195, Options{Retention: time.Minute})
 		mint := ms(135)
 		want, got := insides(s), insides(r)
 		for _, all := range [][]inside{want, got} {
@@ -366,7 +408,7 @@ func TestSnapshotWhileAllIsGoingOn(t *testing.T) {
 	}()
 	for range 20 {
 		r := New(Options{})
-		_, err := r.Restore(time.Now(), 0, from(takeSnapshot(t, s)))
+		_, err := r.Restore(time.Now(), from(takeSnapshot(t, s)))
 		require.NoError(t, err)
 	}
 	close(stop)
@@ -384,7 +426,7 @@ func FuzzRestore(f *testing.F) {
 	f.Fuzz(func(t *testing.T, block []byte) {
 		r, rc := newStore(t, Options{MaxSeries: 1000})
 		rc.at(60)
-		n, err := r.Restore(time.UnixMilli(ms(60)), time.Second, from([][]byte{block}))
+		n, err := r.Restore(time.UnixMilli(ms(60)), from([][]byte{block}))
 		require.Equal(t, r.SeriesCount(), n)
 		if err != nil {
 			require.Zero(t, n)
@@ -393,7 +435,7 @@ func FuzzRestore(f *testing.F) {
 		again := takeSnapshot(t, r) // all of it can be read
 		r2, rc2 := newStore(t, Options{MaxSeries: 1000})
 		rc2.at(60)
-		_, err = r2.Restore(time.UnixMilli(ms(60)), time.Second, from(again))
+		_, err = r2.Restore(time.UnixMilli(ms(60)), from(again))
 		require.NoError(t, err)
 		rc.at(1000)
 		r.Sweep()

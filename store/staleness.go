@@ -6,57 +6,28 @@ import (
 	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/ring"
 )
 
-const (
-	// missedPushes is how many of its own push intervals a series may miss before it
-	// is silent.
-	missedPushes = 3
-	// minSilence is the shortest silence, in ms, that ends a series: senders that push
-	// several times a second survive a pause of their node.
-	minSilence = 10_000
-)
+// minSilence is the shortest silence, in ms, after which a series is late: senders
+// that push several times a second survive a pause of their node.
+const minSilence = 2000
 
 // State is how a series stands.
 type State int
 
-var stateNames = [states]string{"gone", "live", "ended"}
+var stateNames = [states]string{"late", "live", "ended"}
 
 // String returns the state as /metrics names it.
 func (s State) String() string { return stateNames[s] }
 
 // The states of a series.
 const (
-	Gone  State = iota // silent: it missed its pushes
+	Late  State = iota // it missed a push
 	Live               // pushed in time
 	Ended              // by its sender's staleness marker
 	states
 )
 
-// Loss is about series that became silent with another value than zero, until they
-// are freed. The zero Loss is none.
-type Loss struct {
-	Count       int
-	First, Last int64 // when the first and the last of them were pushed last, in ms
-}
-
-// add adds a series that became silent with its last sample. One at zero adds no load.
-func (l *Loss) add(last ring.Sample) {
-	if addsLoad(last) {
-		l.Merge(Loss{1, last.T, last.T})
-	}
-}
-
-func addsLoad(last ring.Sample) bool { return last.Hist != nil || last.V != 0 }
-
-// Merge adds the loss of another selector.
-func (l *Loss) Merge(o Loss) {
-	switch {
-	case o.Count == 0:
-	case l.Count == 0:
-		*l = o
-	default:
-		*l = Loss{l.Count + o.Count, min(l.First, o.First), max(l.Last, o.Last)}
-	}
-}
+// addsLoad reports whether a sample says that there is load.
+func addsLoad(in ring.Sample) bool { return in.Hist != nil || in.V != 0 }
 
 // stateLocked returns the state of a series that has samples.
 func (s *Series) stateLocked(now, lookback int64) State {
@@ -64,22 +35,11 @@ func (s *Series) stateLocked(now, lookback int64) State {
 	switch {
 	case last.Stale():
 		return Ended
-	case s.silentFromLocked(lookback) <= now || last.T <= now-lookback:
-		return Gone
+	case s.restored || s.silentFromLocked(lookback) <= now || last.T <= now-lookback:
+		return Late
 	default:
 		return Live
 	}
-}
-
-// lost returns when a series that became silent under load was pushed last.
-func (s *Series) lost(now, lookback int64) (t int64, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ring.Len() == 0 || s.stateLocked(now, lookback) != Gone {
-		return 0, false
-	}
-	last := s.ring.Last()
-	return last.T, addsLoad(last)
 }
 
 // silentFromLocked returns from when on the series, which has samples, is silent if
@@ -90,24 +50,28 @@ func (s *Series) silentFromLocked(lookback int64) int64 {
 }
 
 // patienceLocked returns how long, in ms, nothing may arrive before the series is
-// silent.
+// late: one and a half of its push intervals.
 func (s *Series) patienceLocked(lookback int64) int64 {
-	interval := s.interval
-	if interval == 0 {
-		interval = s.name.interval.Load()
+	interval := s.intervalLocked(lookback)
+	return min(max(interval+interval/2, minSilence), lookback)
+}
+
+// intervalLocked returns the push interval, in ms: the series' own, or the longest
+// of its metric, or what the caller says if neither is known.
+func (s *Series) intervalLocked(unknown int64) int64 {
+	switch {
+	case s.interval > 0:
+		return int64(s.interval)
+	case s.name.interval.Load() > 0:
+		return int64(s.name.interval.Load())
 	}
-	if interval == 0 {
-		return lookback
-	}
-	return min(max(missedPushes*int64(interval), minSilence), lookback)
+	return unknown
 }
 
 // learnIntervalLocked learns the push interval from the gap between two arrivals, of
-// samples with times prev and t. The interval rises at once and falls by halves: an
-// early end is a wrong result, a late end only a late one. After a gap in which the
-// series was silent, which is more likely an outage than its new interval, the
-// interval at most doubles; it reaches that of a slower sender in a few pushes.
-func (s *Series) learnIntervalLocked(gap, t, prev, lookback int64, silent bool) {
+// samples with times prev and t. It is a moving average. One gap in which the series
+// was late is a missed push; two in a row are a slower sender.
+func (s *Series) learnIntervalLocked(gap, t, prev, lookback int64) {
 	if gap <= 0 {
 		return // the same request
 	}
@@ -115,14 +79,43 @@ func (s *Series) learnIntervalLocked(gap, t, prev, lookback int64, silent bool) 
 	// interval.
 	gap = min(max(gap, t-prev), lookback)
 	interval := int64(s.interval)
-	if interval > 0 && silent {
-		gap = min(gap, 2*interval)
+	missed := s.flags&flagMissed != 0
+	s.flags &^= flagMissed
+	switch {
+	case interval == 0, 4*gap <= 3*interval:
+		interval = gap
+	case 2*gap > 3*interval:
+		s.flags |= flagMissed
+		if missed {
+			interval = min(gap, 2*interval)
+		}
+	default:
+		interval = (3*interval + gap) / 4
 	}
-	s.interval = uint32(max(gap, (interval+gap)/2)) //nolint:gosec // bounded by the lookback
+	s.interval = uint32(interval) //nolint:gosec // bounded by the lookback
 }
 
-// idleLocked reports whether all samples, and their arrivals, are older than mint.
-func (s *Series) idleLocked(mint int64) bool {
+// retentionLocked returns how long the series' samples are stored, in ms: for the
+// longest window of a selection, with room for two pushes before it.
+func (s *Series) retentionLocked(o *Options) int64 {
+	r := o.Retention.Milliseconds()
+	for _, sel := range s.selectionsLocked() {
+		if w := min(sel.window, o.MaxRetention).Milliseconds(); w > r-windowMargin {
+			r = max(r, w+windowMargin+2*int64(s.interval))
+		}
+	}
+	return r
+}
+
+// windowMargin is for how much longer than a selection's window samples are stored,
+// in ms.
+const windowMargin = 30_000
+
+// idleLocked reports whether all samples, and their arrivals, are older than they are
+// stored. A series stays for as long again as it may be silent without being late:
+// readers look back to when it was live, from one retention ago.
+func (s *Series) idleLocked(o *Options, now int64) bool {
+	mint := now - s.retentionLocked(o) - 3*s.intervalLocked(0)/2
 	return s.ring.Len() > 0 && s.ring.Last().T < mint && s.arrivedLocked() < mint
 }
 

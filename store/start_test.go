@@ -34,7 +34,7 @@ func TestACounterIsZeroWhereItBegan(t *testing.T) {
 	counted(t, s, 17, 20, 9)
 	require.Equal(t, []pt{{4, 0}, {10, 7}, {15, 8}, {17, 0}, {20, 9}}, one(t, s, 0, 20))
 	require.Equal(t, Duplicate, counted(t, s, 18, 20, 9))
-	require.Equal(t, Late, counted(t, s, 18, 19, 9))
+	require.Equal(t, OutOfOrder, counted(t, s, 18, 19, 9))
 	require.Equal(t, []pt{{4, 0}, {10, 7}, {15, 8}, {17, 0}, {19, 9}, {20, 9}}, one(t, s, 0, 20), "only a newer value brings one")
 }
 
@@ -72,12 +72,12 @@ func TestAStartIsForgottenWithItsRequest(t *testing.T) {
 	require.Equal(t, []pt{{10, 1}}, one(t, s, 0, 20))
 }
 
-// TestAStartBesideAMarker: the series was over in between, before the counter
+// TestAStartBesideAMarker: the series was late in between, before the counter
 // began again or after it.
 func TestAStartBesideAMarker(t *testing.T) {
 	for start, want := range map[float64][]pt{
-		30: {{0, 5}, {5, 6}, {20, marker}, {30, 0}, {40, 9}},
-		10: {{0, 5}, {5, 6}, {10, 0}, {20, marker}, {40, 9}},
+		30: {{0, 5}, {5, 6}, {12.5, marker}, {30, 0}, {40, 9}},
+		10: {{0, 5}, {5, 6}, {10, 0}, {12.5, marker}, {40, 9}},
 	} {
 		s, c := newStore(t, Options{})
 		push(t, s, m, 0, 5)
@@ -89,7 +89,7 @@ func TestAStartBesideAMarker(t *testing.T) {
 	}
 }
 
-func TestAStartBringsNoRhythm(t *testing.T) {
+func TestAStartSetsNoPushInterval(t *testing.T) {
 	s, c := newStore(t, Options{})
 	c.at(50)
 	counted(t, s, 1, 50, 5)

@@ -17,6 +17,7 @@ import (
 // Options are a store's bounds. Zero means the default in brackets.
 type Options struct {
 	Retention           time.Duration // how long samples are stored (2m)
+	MaxRetention        time.Duration // the same for the longest window of a selection (15m)
 	Lookback            time.Duration // how long a single sample represents its series (the retention)
 	MaxSeries           int           // all series (1,000,000)
 	MaxSeriesPerMetric  int           // series of one metric name (MaxSeries)
@@ -32,6 +33,9 @@ type Options struct {
 func (o *Options) setDefaults() {
 	if o.Retention <= 0 {
 		o.Retention = 2 * time.Minute
+	}
+	if o.MaxRetention <= 0 {
+		o.MaxRetention = 15 * time.Minute
 	}
 	if o.Lookback <= 0 || o.Lookback > o.Retention {
 		o.Lookback = o.Retention
@@ -62,7 +66,8 @@ type Store struct {
 	index      *labelindex.Index[Series] // written with mu locked
 	stripes    stripes
 	described  described
-	tooOld     tooOld
+	rejected   rejected
+	deltas     deltas
 	sweeping   sync.Mutex  // locked during a sweep; guards sweptSteps
 	swept      sharedStats // of the last sweep
 	sweptSteps int64       // of the clock, as of the last sweep
@@ -96,7 +101,8 @@ func New(o Options) *Store {
 		index:      labelindex.New(func(ser *Series) *labelindex.Entry { return &ser.entry }),
 		names:      map[string]*metricName{},
 		described:  described{families: map[string]metadata.Metadata{}},
-		tooOld:     tooOld{series: map[uint64]tooOldSeries{}},
+		deltas:     deltas{senders: map[uint64][]deltaSeries{}},
+		rejected:   rejected{series: map[uint64]rejectedSeries{}, spaces: map[string]int{}, names: map[string]int{}},
 		selections: newSelectionIndex(),
 	}
 	s.clock.zero = s.opts.Now()

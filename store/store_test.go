@@ -66,16 +66,21 @@ func TestSweepFreesIdleSeriesAltogether(t *testing.T) {
 	c.at(120)
 	s.Sweep()
 	require.Equal(t, 100, s.SeriesCount(), "freed only after the retention")
-	c.at(121)
+	c.at(215)
+	push(t, s, series("m", "pod", "7"), 215, 1)
+	c.at(270)
+	s.Sweep()
+	require.Equal(t, 100, s.SeriesCount(), "and one and a half push intervals")
+	c.at(280)
 	s.Sweep()
 	require.Equal(t, 1, s.SeriesCount())
-	require.Len(t, read(t, s, "m", 0, 121), 1)
+	require.Len(t, read(t, s, "m", 0, 280), 1)
 	held := 0
 	for i := range s.stripes {
 		held += len(s.stripes.snapshot(i, nil))
 	}
 	require.Equal(t, 1, held, "nothing holds on to a freed series")
-	c.at(300)
+	c.at(500)
 	s.Sweep()
 	require.Empty(t, s.names)
 	requireNoPairs(t, s)
@@ -168,48 +173,32 @@ func TestLabelNamesAndValues(t *testing.T) {
 	require.NoError(t, q.Close())
 }
 
-func TestPresenceTellsEndedFromGone(t *testing.T) {
+func TestPresenceTellsEndedFromLate(t *testing.T) {
 	s, c := newStore(t, Options{})
-	match := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "m")
-	presence := func() Presence {
-		p, err := s.Presence(t.Context(), match)
-		require.NoError(t, err)
-		return p
-	}
-	require.Equal(t, Presence{}, presence())
+	require.Equal(t, Presence{}, present(t, s, "m"))
 	for i := range 3 {
 		c.at(float64(5 * i))
 		for _, pod := range []string{"stays", "ends", "dies"} {
 			push(t, s, series("m", "pod", pod), float64(5*i), 1)
 		}
-		push(t, s, series("m", "pod", "dies idle"), float64(5*i), 0)
 	}
-	require.Equal(t, Presence{Live: 4}, presence())
-	c.at(12)
-	push(t, s, series("m", "pod", "dies idle"), 12, 0)
-	push(t, s, series("m", "pod", "dies later"), 12, 1)
+	require.Equal(t, Presence{Live: 3}, present(t, s, "m"))
 	c.at(15)
-	a := s.Appender()
-	_, err := a.End(series("m", "pod", "ends"), ms(15))
-	require.NoError(t, err)
-	a.Commit()
+	end(t, s, series("m", "pod", "ends"), 15)
 	push(t, s, series("m", "pod", "stays"), 15, 1)
-	push(t, s, series("m", "pod", "dies later"), 15, 1)
-	c.at(28)
-	require.Equal(t, Presence{Live: 1, Ended: 1, Gone: 3, GoneAt: ms(15), Lost: Loss{2, ms(10), ms(15)}}, presence(), "the first that was lost, with load")
-	moments, err := s.Losses(t.Context(), match)
-	require.NoError(t, err)
-	require.Equal(t, []int64{ms(10), ms(15)}, moments)
+	c.at(17.499)
+	require.Equal(t, Presence{Live: 2, Ended: 1}, present(t, s, "m"))
+	c.at(17.5)
+	require.Equal(t, Presence{Live: 1, Ended: 1, Late: 1}, present(t, s, "m"), "one and a half push intervals after the last")
 }
 
-func TestLossesMerge(t *testing.T) {
-	for _, losses := range [][]Loss{{{1, 5, 5}, {2, 3, 9}, {}}, {{2, 3, 9}, {}, {1, 5, 5}}} {
-		var all Loss
-		for _, l := range losses {
-			all.Merge(l)
-		}
-		require.Equal(t, Loss{3, 3, 9}, all, "whichever comes first")
-	}
+// end appends a staleness marker.
+func end(t *testing.T, s *Store, lset labels.Labels, at float64) {
+	t.Helper()
+	a := s.Appender()
+	_, err := a.End(lset, ms(at))
+	require.NoError(t, err)
+	a.Commit()
 }
 
 func TestMetricsCountEveryOutcomeUnderAName(t *testing.T) {
@@ -217,12 +206,12 @@ func TestMetricsCountEveryOutcomeUnderAName(t *testing.T) {
 	s, c := newStore(t, Options{MaxSeries: 1, MaxSamplesPerSeries: 2, Registerer: reg})
 	c.at(10)
 	push(t, s, m, 10, 1)                       // stored
-	push(t, s, m, 9, 1)                        // late
+	push(t, s, m, 9, 1)                        // out of order
 	push(t, s, m, 9, 1)                        // duplicate
 	c.at(11)                                   //
 	push(t, s, m, 99, 1)                       // future, evicts 9
 	a := s.Appender()                          //
-	_, err := a.Append(series("x"), ms(11), 1) // refused
+	_, err := a.Append(series("x"), ms(11), 1) // rejected
 	require.Error(t, err)
 	_, err = a.Add(m, ms(3), 1) // dropped
 	require.NoError(t, err)

@@ -13,11 +13,12 @@ const sweepInterval = 5 * time.Second
 
 // sweep is one pass over all series.
 type sweep struct {
-	now, mint, lookback int64
-	stepped             bool // the clock was set since the last sweep
-	touched             touched
-	idle                []*Series
-	stats               seriesStats
+	opts          *Options
+	now, lookback int64
+	stepped       bool // the clock was set since the last sweep
+	touched       touched
+	idle          []*Series
+	stats         seriesStats
 
 	names []*metricName // those with a longest interval
 	fresh []*Series     // selected series whose push interval is unknown
@@ -50,7 +51,7 @@ func (s *Store) Sweep() {
 	defer s.sweeping.Unlock()
 	now := s.now()
 	w := sweep{
-		now: now, mint: now - s.opts.Retention.Milliseconds(), lookback: s.opts.Lookback.Milliseconds(),
+		opts: &s.opts, now: now, lookback: s.opts.Lookback.Milliseconds(),
 		touched: touched{},
 	}
 	steps := s.clock.steps.Load()
@@ -65,7 +66,7 @@ func (s *Store) Sweep() {
 	w.setIntervals()
 	s.swept.set(w.stats)
 	if len(w.idle) > 0 {
-		s.free(w.idle, w.mint, w.touched)
+		s.free(w.idle, now, w.touched)
 	}
 	w.touched.notify()
 }
@@ -81,7 +82,7 @@ func (w *sweep) look(ser *Series) {
 		w.touched.add(ser.selectionsLocked())
 	}
 	switch mn := ser.name; {
-	case ser.idleLocked(w.mint):
+	case ser.idleLocked(w.opts, w.now):
 		w.idle = append(w.idle, ser)
 	case !ser.silent && ser.ring.Len() > 0 && !ser.ring.Last().Stale() && ser.silentFromLocked(w.lookback) <= w.now:
 		ser.silent = true
@@ -117,15 +118,15 @@ func (w *sweep) setIntervals() {
 	}
 }
 
-// free removes those of the series that are still idle.
-func (s *Store) free(idle []*Series, mint int64, t touched) {
+// free removes those of the series that are still idle at a moment (ms).
+func (s *Store) free(idle []*Series, now int64, t touched) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	affected := touched{}
 	freed := idle[:0]
 	for _, ser := range idle {
 		ser.mu.Lock()
-		ser.freed = ser.idleLocked(mint) // it may have had a sample since
+		ser.freed = ser.idleLocked(&s.opts, now) // it may have had a sample since
 		is, selections := ser.freed, ser.selectionsLocked()
 		ser.mu.Unlock()
 		if !is {
@@ -157,7 +158,7 @@ func (s *Store) Reset() {
 	var all []*Series
 	for i := range s.stripes { // one at a time, so that no push waits for all
 		all = s.stripes.snapshot(i, all[:0])
-		s.free(all, math.MaxInt64, t)
+		s.free(all, math.MaxInt64/2, t)
 	}
 	s.swept.set(seriesStats{})
 	t.notify()

@@ -16,13 +16,13 @@ import (
 func TestSweepCountsSeriesByState(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	s, c := newStore(t, Options{Retention: 5 * time.Minute, Lookback: 2 * time.Minute, Registerer: registry})
-	expect := func(live, gone, ended string, largest int) {
+	expect := func(live, late, ended string, largest int) {
 		t.Helper()
 		require.NoError(t, testutil.GatherAndCompare(registry, strings.NewReader(`
-# HELP keda_otel_scaler_series_states Series as the last sweep, one every few seconds, found them: live, gone (silent without a word) or ended (by their sender).
+# HELP keda_otel_scaler_series_states Series as the last sweep, one every few seconds, found them: live, late (nothing arrived for 1.5 push intervals) or ended (by their sender).
 # TYPE keda_otel_scaler_series_states gauge
 keda_otel_scaler_series_states{state="ended"} `+ended+`
-keda_otel_scaler_series_states{state="gone"} `+gone+`
+keda_otel_scaler_series_states{state="late"} `+late+`
 keda_otel_scaler_series_states{state="live"} `+live+"\n"), "keda_otel_scaler_series_states"))
 		require.Equal(t, largest, s.LargestMetric())
 	}
@@ -43,8 +43,8 @@ keda_otel_scaler_series_states{state="live"} `+live+"\n"), "keda_otel_scaler_ser
 	s.Sweep()
 	expect("1", "1", "1", 2)
 
-	c.at(305)
-	push(t, s, of("m", "a"), 305, 1)
+	c.at(490)
+	push(t, s, of("m", "a"), 490, 1)
 	s.Sweep() // frees the two others, and finds them for the last time
 	s.Sweep()
 	expect("1", "0", "0", 1)

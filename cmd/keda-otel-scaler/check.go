@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -135,6 +136,7 @@ func (m *manifests) paths() (all []string, err error) {
 type checking struct {
 	manifests
 	service, label, output string
+	maxRetention           time.Duration
 	strict                 bool
 }
 
@@ -166,6 +168,7 @@ func newCheck() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&c.service, "service", "keda-otel-scaler", "`name` of the scaler's Service; triggers to that host, or with a metricQuery, are checked")
 	f.StringVar(&c.label, "enforce-namespace-label", "", "`label` of the same flag of the server that the objects are for: a query may not exclude its own namespace")
+	f.DurationVar(&c.maxRetention, "max-retention", config.DefaultMaxRetention, "the same flag of the server that the objects are for: how far back the samples are stored that a trigger's query reads")
 	f.BoolVar(&c.strict, "strict", false, "end with code 1 for warnings, too")
 	f.StringVarP(&c.output, "output", "o", "text", "`form` of the findings: text, or json")
 	complete(cmd, "output", "text\tfor people and editors", "json\tfor programs")
@@ -190,11 +193,14 @@ func (c *checking) run(stdout io.Writer) error {
 	if c.label != "" && !config.EnforceableLabel(c.label) {
 		return &exitError{exitUnread, fmt.Errorf("--enforce-namespace-label=%s: want a label as stored, of letters, digits and _, for example --enforce-namespace-label=namespace", c.label)}
 	}
+	if c.maxRetention <= 0 {
+		return &exitError{exitUnread, fmt.Errorf("--max-retention=%s: want a duration above 0, for example --max-retention=%s", c.maxRetention, config.DefaultMaxRetention)}
+	}
 	settings, err := c.settings()
 	if err != nil {
 		return err
 	}
-	checker, err := check.New(c.service, c.label, settings)
+	checker, err := check.New(check.Options{Service: c.service, Label: c.label, MaxRetention: c.maxRetention, KServe: settings})
 	if err != nil {
 		return err
 	}

@@ -74,6 +74,8 @@ func TestCheckExitCodes(t *testing.T) {
 		{name: "its own namespace", files: []string{strings.Replace(fine, "sum(x)", "'sum(x{ns=\"a\"})'", 1)}, args: []string{"-n", "a", "--enforce-namespace-label", "ns"}, stdout: ": 0 errors, 0 warnings"},
 		{name: "another namespace", files: []string{strings.Replace(fine, "sum(x)", "'sum(x{ns=\"a\"})'", 1)}, args: []string{"--enforce-namespace-label", "ns"}, code: 1, stdout: `x{ns="a"} can match nothing`},
 		{name: "no label", files: []string{fine}, args: []string{"--enforce-namespace-label", "k8s.namespace.name"}, code: 2, stderr: "keda-otel-scaler: --enforce-namespace-label=k8s.namespace.name: want a label as stored, of letters, digits and _, for example --enforce-namespace-label=namespace\n"},
+		{name: "no retention", files: []string{fine}, args: []string{"--max-retention", "0s"}, code: 2, stderr: "keda-otel-scaler: --max-retention=0s: want a duration above 0, for example --max-retention=15m0s\n"},
+		{name: "a retention", files: []string{fine}, args: []string{"--max-retention", "1h"}, stdout: ": 0 errors, 0 warnings"},
 		{name: "another Service", files: []string{strings.Replace(fine, "keda-otel-scaler:4318", "mine:4317", 1)}, args: []string{"--service", "mine"}, code: 1, stdout: "write scalerAddress: mine:4318"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

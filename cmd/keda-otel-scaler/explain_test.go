@@ -67,7 +67,7 @@ func some[T any](v T) *T { return &v }
 
 func cannedServer(t *testing.T) {
 	active := &inspectv1.Answer{At: before(3 * time.Second), Cause: "value", Value: some(9.0), Reported: some(7.0), Active: true, DesiredReplicas: some(int32(2))}
-	held := &inspectv1.Answer{At: before(time.Second), Cause: "held_gone", Error: "holding the last decision: the query: 2 series stopped coming"}
+	held := &inspectv1.Answer{At: before(time.Second), Cause: "hold_silent", Error: "holding the last decision: the query: no series matches: the series went silent under load"}
 	const query = `sum(vllm:num_requests_running{namespace="default"})`
 	c := canned{
 		objects: []*inspectv1.ScaledObject{
@@ -79,10 +79,10 @@ func cannedServer(t *testing.T) {
 					Evaluated: query, Verdict: "active: 9, clamped to 7, of target 4 a replica -> 2 replicas",
 					Now: active, Told: active, Streams: 1, Unread: []string{"zzz"},
 					Selectors: []*inspectv1.Selector{{
-						Text: `vllm:num_requests_running{namespace="default"}`, Live: 1, Gone: 1, Ended: 1,
+						Text: `vllm:num_requests_running{namespace="default"}`, Live: 1, Late: 1, Ended: 1,
 						Series: []*inspectv1.Series{
 							{Labels: map[string]string{"__name__": "vllm:num_requests_running", "pod": "a", "namespace": "default"},
-								State: inspectv1.SeriesState_SERIES_STATE_GONE, Value: some(5.0), Age: durationpb.New(100 * time.Second)},
+								State: inspectv1.SeriesState_SERIES_STATE_LATE, Value: some(5.0), Age: durationpb.New(100 * time.Second)},
 							{Labels: map[string]string{"__name__": "vllm:num_requests_running", "pod": "long-name", "namespace": "default"},
 								State: inspectv1.SeriesState_SERIES_STATE_LIVE, Value: some(9.0), Age: durationpb.New(1200 * time.Millisecond)},
 						},
@@ -97,8 +97,8 @@ func cannedServer(t *testing.T) {
 						{Address: "fd00::7", Count: 12, Last: before(15 * time.Second), LastRpc: "GetMetricSpec"},
 					},
 					Transitions: []*inspectv1.Transition{
-						{At: before(30 * time.Second), Before: "held_gone", Cause: "value", Active: true, Value: some(9.0)},
-						{At: before(90 * time.Minute), Cause: "held_gone", Error: held.GetError()},
+						{At: before(30 * time.Second), Before: "hold_silent", Cause: "value", Active: true, Value: some(9.0)},
+						{At: before(90 * time.Minute), Cause: "hold_silent", Error: held.GetError()},
 					},
 					Errors: []*inspectv1.Error{{First: before(90 * time.Minute), Last: before(31 * time.Second), Count: 360, Text: held.GetError()}},
 				}},
@@ -109,7 +109,7 @@ func cannedServer(t *testing.T) {
 				Triggers: []*inspectv1.Trigger{
 					{
 						Metadata:  &inspectv1.Metadata{MetricQuery: query, OperationOverTime: "avg", TargetValue: 0.5, ActivationTargetValue: 1, ClampMin: some(1.0), OnMissing: "value", ValueIfNotFound: some(3.0)},
-						Evaluated: query, Verdict: "inactive: 0 is not above the activation target 1; nothing has ever matched",
+						Evaluated: query, Verdict: "inactive: 0 is not above the activation target 1; no series has ever matched",
 						Now: &inspectv1.Answer{Cause: "never_seen", Value: some(0.0), Reported: some(1.0), DesiredReplicas: some(int32(2))},
 						Selectors: []*inspectv1.Selector{{Text: `vllm:num_requests_running{namespace="default"}`,
 							Misses: []*inspectv1.Miss{{Advice: `no series has namespace="default"; there is "default-eu"`}}}},
@@ -117,7 +117,7 @@ func cannedServer(t *testing.T) {
 					},
 					{
 						Metadata:  &inspectv1.Metadata{MetricQuery: query, OperationOverTime: "last_one", TargetValue: 4, OnMissing: "hold"},
-						Evaluated: query, Verdict: "holding: the query: 2 series stopped coming", Now: held, Told: held,
+						Evaluated: query, Verdict: "holding: the query: no series matches: the series went silent under load", Now: held, Told: held,
 					},
 				},
 			},

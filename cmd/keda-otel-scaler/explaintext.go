@@ -108,7 +108,7 @@ func writeTrigger(p page, o *inspectv1.ScaledObject, t *inspectv1.Trigger) {
 	}
 	p.line("  now", answered(t.GetNow()))
 	if told := t.GetTold(); told != nil {
-		p.line("  told KEDA", answered(told)+", "+ago(o.GetAt(), told.GetAt()))
+		p.line("  decided", answered(told)+", "+ago(o.GetAt(), told.GetAt()))
 	}
 	if t.GetStreams() > 0 {
 		p.line("  streams", fmt.Sprintf("%d open", t.GetStreams()))
@@ -126,7 +126,7 @@ func writeTrigger(p page, o *inspectv1.ScaledObject, t *inspectv1.Trigger) {
 func writeSelector(p page, s *inspectv1.Selector) {
 	p.line()
 	p.line("  " + s.GetText())
-	p.line(fmt.Sprintf("  matches %d live, %d gone, %d ended", s.GetLive(), s.GetGone(), s.GetEnded()))
+	p.line(fmt.Sprintf("  matches %d live, %d late, %d ended", s.GetLive(), s.GetLate(), s.GetEnded()))
 	p.end()
 	if len(s.GetSeries()) == 0 {
 		return
@@ -140,7 +140,7 @@ func writeSelector(p page, s *inspectv1.Selector) {
 		state := strings.ToLower(strings.TrimPrefix(ser.GetState().String(), "SERIES_STATE_"))
 		p.line("    "+state, value, age(ser.GetAge().AsDuration()), seriesText(ser.GetLabels()))
 	}
-	if left := int(s.GetLive()+s.GetGone()+s.GetEnded()) - len(s.GetSeries()); left > 0 {
+	if left := int(s.GetLive()+s.GetLate()+s.GetEnded()) - len(s.GetSeries()); left > 0 {
 		p.line(fmt.Sprintf("    ... and %d more", left))
 	}
 	p.end()

@@ -23,7 +23,7 @@ func TestReadmesExplainIsTrue(t *testing.T) {
 		bounded = metric + `{deployment="` + name + `",namespace="default"}`
 	)
 	asked := before(4 * time.Second)
-	told := &inspectv1.Answer{At: asked, Cause: "part_gone", Value: some(11.0), Reported: some(11.0), Active: true, DesiredReplicas: some(int32(3))}
+	told := &inspectv1.Answer{At: asked, Cause: "partial_loss", Value: some(11.0), Reported: some(11.0), Active: true, DesiredReplicas: some(int32(3))}
 	series := func(pod string, state inspectv1.SeriesState, value float64, age time.Duration) *inspectv1.Series {
 		return &inspectv1.Series{State: state, Value: some(value), Age: durationpb.New(age), Labels: map[string]string{
 			"__name__": metric, "namespace": "default", "deployment": name, "pod": name + "-7c9f-" + pod,
@@ -35,9 +35,9 @@ func TestReadmesExplainIsTrue(t *testing.T) {
 			Metadata: &inspectv1.Metadata{MetricQuery: `sum(` + metric + `{namespace="default", deployment="` + name + `"})`,
 				OperationOverTime: "last_one", TargetValue: 4, OnMissing: "hold"},
 			Evaluated: "sum(" + bounded + ")", Now: told, Told: told,
-			Verdict: "active: 11 of target 4 a replica -> 3 replicas; the value from before some series fell silent under load, for as long as they are remembered",
-			Selectors: []*inspectv1.Selector{{Text: bounded, Live: 2, Gone: 1, Series: []*inspectv1.Series{
-				series("xyz12", inspectv1.SeriesState_SERIES_STATE_GONE, 2, 24*time.Second),
+			Verdict: "active: 11 of target 4 a replica -> 3 replicas; the value includes series that are lost, as far as their load has not moved; 1 series with load went silent or were ended",
+			Selectors: []*inspectv1.Selector{{Text: bounded, Live: 2, Late: 1, Series: []*inspectv1.Series{
+				series("xyz12", inspectv1.SeriesState_SERIES_STATE_LATE, 2, 24*time.Second),
 				series("fghij", inspectv1.SeriesState_SERIES_STATE_LIVE, 4, 4*time.Second),
 				series("abcde", inspectv1.SeriesState_SERIES_STATE_LIVE, 5, 4*time.Second),
 			}}},
@@ -47,7 +47,7 @@ func TestReadmesExplainIsTrue(t *testing.T) {
 			},
 			Peers: []*inspectv1.Peer{{Address: "10.244.0.12", Count: 21, Last: asked, LastRpc: "IsActive"}},
 			Transitions: []*inspectv1.Transition{
-				{At: asked, Before: "value", Cause: "part_gone", Active: true, Value: some(11.0)},
+				{At: asked, Before: "value", Cause: "partial_loss", Active: true, Value: some(11.0)},
 				{At: before(28 * time.Second), Cause: "value", Active: true, Value: some(11.0)},
 			},
 		}},

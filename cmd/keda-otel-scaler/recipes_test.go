@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
+	"github.com/keda-otel-scaler/keda-otel-scaler/scaler"
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
@@ -85,7 +85,8 @@ func servers(t *testing.T, deployment string, busy bool) (*store.Store, *time.Ti
 }
 
 // TestRecipes evaluates each query of each recipe over what the servers expose:
-// load is a number, none is zero, and servers that fall silent are neither.
+// load is a number, none is 0, servers that are late count with what
+// they had, and those that stay silent make KEDA hold.
 func TestRecipes(t *testing.T) {
 	recipes := blocks(t, "../../docs/RECIPES.md", "yaml")
 	require.Len(t, recipes, 14)
@@ -95,34 +96,37 @@ func TestRecipes(t *testing.T) {
 		for j, trigger := range o.Spec.Triggers {
 			text := trigger.Metadata["metricQuery"] + trigger.Metadata["query"]
 			t.Run(fmt.Sprintf("%d.%d of %s", i+1, j+1, o.Spec.Target.Name), func(t *testing.T) {
-				at, now, v, err := evaluate(t, o, text, busy)
+				answers, now := recipe(t, o, busy)
+				v, err := answers.Answer(t.Context(), "", text)
 				require.NoError(t, err)
 				require.Positive(t, v)
 				*now = now.Add(time.Minute)
-				_, err = at.Eval(t.Context(), *now)
-				var empty *query.EmptyError
-				require.ErrorAs(t, err, &empty)
-				require.Equal(t, query.Gone, empty.Reason)
+				late, err := answers.Answer(t.Context(), "", text)
+				require.NoError(t, err)
+				require.InDelta(t, v, late, v/10, "what is late counts with its last values")
+				*now = now.Add(2 * time.Minute)
+				_, err = answers.Answer(t.Context(), "", text)
+				require.ErrorIs(t, err, scaler.ErrHeld)
 
-				_, _, v, err = evaluate(t, o, text, idle)
-				if errors.As(err, &empty) {
-					require.Equal(t, query.Filtered, empty.Reason, "which is answered with 0")
-				} else {
-					require.NoError(t, err)
-					require.Zero(t, v)
-				}
+				answers, _ = recipe(t, o, idle)
+				v, err = answers.Answer(t.Context(), "", text)
+				require.NoError(t, err)
+				require.Zero(t, v)
 			})
 		}
 	}
 }
 
-func evaluate(t *testing.T, o scaled, text string, busy bool) (*query.Plan, *time.Time, float64, error) {
+// recipe is a scaler over the servers of a recipe.
+func recipe(t *testing.T, o scaled, busy bool) (*scaler.Server, *time.Time) {
 	t.Helper()
 	s, now := servers(t, o.Spec.Target.Name, busy)
 	engine, err := query.New(query.Options{Store: s})
 	require.NoError(t, err)
-	plan, err := engine.Compile(text, query.LastOne)
+	end := *now
+	*now = end.Add(-time.Minute) // it has been there before the servers, whose series are new then
+	answers, err := scaler.New(scaler.Options{Queries: engine, Now: func() time.Time { return *now }})
 	require.NoError(t, err)
-	v, err := plan.Eval(t.Context(), *now)
-	return plan, now, v, err
+	*now = end
+	return answers, now
 }

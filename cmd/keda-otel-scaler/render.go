@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/check"
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/config"
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/kserve"
 )
 
@@ -43,11 +44,11 @@ func newRender() *cobra.Command {
 }
 
 func (r *rendering) run(stdout, stderr io.Writer) error {
-	config, err := r.settings()
+	settings, err := r.settings()
 	if err != nil {
 		return err
 	}
-	checker, err := check.New("keda-otel-scaler", "", config)
+	checker, err := check.New(check.Options{Service: "keda-otel-scaler", MaxRetention: config.DefaultMaxRetention, KServe: settings})
 	if err != nil {
 		return err
 	}
@@ -73,7 +74,7 @@ func (r *rendering) run(stdout, stderr io.Writer) error {
 			services++
 			findings, _ := checker.Object(o)
 			faulty := tell(stderr, findings)
-			made, err := emit(out, stderr, kserve.Render(o, config))
+			made, err := emit(out, stderr, kserve.Render(o, settings))
 			if err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package check
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/kserve"
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/manifest"
@@ -12,6 +13,14 @@ import (
 // maxTriggers is how many of an object are looked at.
 const maxTriggers = 100
 
+// Options are the settings of the server and of KServe that the objects are for.
+type Options struct {
+	Service      string        // the name of our Service, by which triggers that are for us are known
+	Label        string        // that --enforce-namespace-label names; empty enforces none
+	MaxRetention time.Duration // the server's --max-retention
+	KServe       kserve.Config
+}
+
 // Checker checks objects. It may be used concurrently.
 type Checker struct {
 	queries *query.Engine
@@ -20,15 +29,13 @@ type Checker struct {
 	kserve  kserve.Config
 }
 
-// New returns a checker. service is the name of our Service, by which triggers
-// that are for us are known; label is the one that must have an object's
-// namespace, none if empty; kserve are the settings of the cluster's KServe.
-func New(service, label string, config kserve.Config) (*Checker, error) {
-	queries, err := query.New(query.Options{}) // it compiles only, so it needs no store
+// New returns a checker.
+func New(o Options) (*Checker, error) {
+	queries, err := query.New(query.Options{MaxRetention: o.MaxRetention}) // it compiles only, so it needs no store
 	if err != nil {
 		return nil, err
 	}
-	return &Checker{queries, service, label, config}, nil
+	return &Checker{queries, o.Service, o.Label, o.KServe}, nil
 }
 
 // Object returns what there is to say about an object. known is false if it is

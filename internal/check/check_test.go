@@ -18,7 +18,7 @@ import (
 
 func newChecker(t testing.TB) *Checker {
 	t.Helper()
-	c, err := New("keda-otel-scaler", "", kserve.Defaults())
+	c, err := New(Options{Service: "keda-otel-scaler", KServe: kserve.Defaults()})
 	require.NoError(t, err)
 	return c
 }

@@ -32,7 +32,7 @@ func TestQueriesOfOtherNamespaces(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for label, want := range map[string]string{"ns": tc.want, "": ""} {
-				c, err := New("keda-otel-scaler", label, kserve.Defaults())
+				c, err := New(Options{Service: "keda-otel-scaler", Label: label, KServe: kserve.Defaults()})
 				require.NoError(t, err)
 				_, objects, bad, err := manifest.Read("f", strings.NewReader(strings.Replace(tc.text, "@", tc.namespace, 1)+"\n"))
 				require.NoError(t, err)

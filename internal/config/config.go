@@ -35,6 +35,10 @@ const (
 // be gone within five seconds of SIGTERM, and needs a moment after the timeout.
 const MaxShutdown = 4500 * time.Millisecond
 
+// DefaultMaxRetention is how long a sample is stored that a trigger reads over a
+// window longer than the retention, unless a user decides.
+const DefaultMaxRetention = 15 * time.Minute
+
 // Config is what the serve command needs to know. Its zero value is not usable:
 // Bind fills in the defaults.
 type Config struct {
@@ -44,9 +48,10 @@ type Config struct {
 	HTTPAddress      string // host:port for people and their tools
 	TelemetryAddress string // host:port for /metrics and the probes
 
-	Retention time.Duration // how long a sample is kept
-	Lookback  time.Duration // how old the last sample of a live series may be; 0 is Retention
-	WarmUp    time.Duration // how long after the start "never seen" is not yet believed
+	Retention    time.Duration // how long a sample is kept
+	MaxRetention time.Duration // how long one is stored that a trigger reads over a longer window; at least Retention
+	Lookback     time.Duration // how old the last sample of a live series may be; 0 is Retention
+	WarmUp       time.Duration // of a start without a snapshot, during which every decision holds
 
 	MaxSeries           int // series held in all
 	MaxSeriesPerMetric  int // series held of one metric name
@@ -119,8 +124,9 @@ var examples = map[string]string{ //nolint:gosec // where tokens are is no token
 	"http-address":                 ":9090",
 	"telemetry-address":            ":8080",
 	"retention":                    "2m",
+	"max-retention":                "15m",
 	"lookback":                     "1m",
-	"warm-up":                      "30s",
+	"warm-up":                      "2m",
 	"max-series":                   "1000000",
 	"max-series-per-metric":        "1000000",
 	"max-samples-per-series":       "1024",
@@ -187,8 +193,10 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 	f.StringVar(&c.TelemetryAddress, "telemetry-address", ":8080", "`address` of /metrics, /healthz and /readyz")
 
 	f.DurationVar(&c.Retention, "retention", 2*time.Minute, "how long a sample is kept")
+	f.DurationVar(&c.MaxRetention, "max-retention", DefaultMaxRetention, "how far back the samples of a series are stored that a trigger's query reads over a longer window than --retention; at least the retention, which it follows unless it is set")
 	f.DurationVar(&c.Lookback, "lookback", 0, "how old the last sample of a series may be to count; 0 is as long as the retention")
-	f.DurationVar(&c.WarmUp, "warm-up", 30*time.Second, "how long after the start a series never seen is not yet believed to be missing")
+	// gRPC's backoff makes a sender wait up to 120 s before it connects again.
+	f.DurationVar(&c.WarmUp, "warm-up", 2*time.Minute, "how long the scaler holds after a start without a snapshot, since senders may not be back")
 
 	f.IntVar(&c.MaxSeries, "max-series", 1_000_000, "series held in all; further new ones are refused and counted")
 	f.IntVar(&c.MaxSeriesPerMetric, "max-series-per-metric", 1_000_000, "series held of one metric name")
@@ -200,7 +208,7 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 
 	f.StringSliceVar(&c.ResourceAttributes, "resource-attributes", []string{"*"}, "resource attributes that become labels; * is all, empty is none")
 
-	f.StringVar(&c.OnMissing, "on-missing", MissingHold, "the answer when no series matches: hold, zero, error or value")
+	f.StringVar(&c.OnMissing, "on-missing", MissingHold, "what missing data means: hold (no less than before, or an error), zero, error or value")
 	f.Float64Var(&c.ValueIfNotFound, "value-if-not-found", 0, "the answer under --on-missing=value")
 
 	f.DurationVar(&c.QueryTimeout, "query-timeout", 2*time.Second, "how long one evaluation may take")
@@ -209,8 +217,8 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 	f.IntVar(&c.QueryMaxConcurrency, "query-max-concurrency", 0, "requests of the HTTP API evaluated at a time; KEDA's gRPC calls don't count; 0 is half the cores (GOMAXPROCS), 1 at least")
 
 	f.StringVar(&c.NamespaceLabel, "enforce-namespace-label", "", "`label` that must have a ScaledObject's namespace for its query to see a series, and under /keda that of the parameter namespace; none is all series for all")
-	f.BoolVar(&c.HTTPSumSelectors, "http-sum-selectors", false, "answer over HTTP as under /keda everywhere: an instant query that is a bare selector with its sum, an empty result that hides load with an error")
-	f.BoolVar(&c.HTTPAllowReset, "http-allow-reset", false, "let whoever may ask over HTTP empty the store by POST /memstore/reset, as otel-add-on has it; KEDA is told to hold for the warm-up, 30s at least, after each")
+	f.BoolVar(&c.HTTPSumSelectors, "http-sum-selectors", false, "answer over HTTP as under /keda everywhere: an instant query as a trigger, by one element or by an error on which KEDA holds, a bare selector by its sum")
+	f.BoolVar(&c.HTTPAllowReset, "http-allow-reset", false, "let whoever may ask over HTTP empty the store by POST /memstore/reset, as otel-add-on has it; the scaler holds for the warm-up, 30s at least, after each")
 	f.StringVar(&c.HTTPCORSOrigin, "http-cors-origin", ".*", "regular `expression` of the origins, in full, whose scripts may read the HTTP API; empty is none")
 
 	f.StringVar(&c.AdmissionAddress, "admission-address", "", "`address` to answer the API server on, which asks whether a ScaledObject is right (validating webhook, HTTPS, at /validate); none is no webhook")
@@ -218,7 +226,7 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 
 	c.bindAccess(f)
 
-	f.StringVar(&c.SnapshotPath, "snapshot-path", "", "`file` to write all that is held to, and to restore it from after a restart; none is no snapshot, and a start with the warm-up")
+	f.StringVar(&c.SnapshotPath, "snapshot-path", "", "`file` to write series and decisions to, and to restore them from after a restart; none is no snapshot, and a start with the warm-up")
 	f.DurationVar(&c.SnapshotInterval, "snapshot-interval", 5*time.Second, "how often the snapshot is written, besides at the end; if that takes long, less often, so that it is a tenth of the time at most")
 	f.IntVar(&c.SnapshotMaxBytes, "snapshot-max-bytes", 1<<30, "size of the snapshot, in bytes; a larger one is not written, nor read")
 

@@ -38,7 +38,8 @@ func TestDefaults(t *testing.T) {
 		HTTPAddress:          ":9090",
 		TelemetryAddress:     ":8080",
 		Retention:            2 * time.Minute,
-		WarmUp:               30 * time.Second,
+		MaxRetention:         15 * time.Minute,
+		WarmUp:               2 * time.Minute,
 		MaxSeries:            1_000_000,
 		MaxSeriesPerMetric:   1_000_000,
 		MaxSamplesPerSeries:  1024,
@@ -76,6 +77,7 @@ var others = map[string]string{
 	"telemetry-address":            "[::1]:4",
 	"profiling":                    "true",
 	"retention":                    "5m0s",
+	"max-retention":                "30m0s",
 	"lookback":                     "30s",
 	"warm-up":                      "0s",
 	"max-series":                   "11",
@@ -182,6 +184,17 @@ func TestEveryFlagHasAVariableThatTakesEffect(t *testing.T) {
 	})
 }
 
+// TestMaxRetentionFollowsTheRetention that is longer than its default.
+func TestMaxRetentionFollowsTheRetention(t *testing.T) {
+	for args, want := range map[string]time.Duration{
+		"--retention=5m": 15 * time.Minute, "--retention=20m": 20 * time.Minute, "--retention=20m --max-retention=1h": time.Hour, "--max-retention=2m": 2 * time.Minute,
+	} {
+		c, _, err := load(t, nil, strings.Fields(args)...)
+		require.NoError(t, err, args)
+		require.Equal(t, want, c.MaxRetention, args)
+	}
+}
+
 func TestNoResourceAttributes(t *testing.T) {
 	c, _, err := load(t, map[string]string{Variable("resource-attributes"): ""})
 	require.NoError(t, err)
@@ -204,11 +217,15 @@ func TestRefused(t *testing.T) {
 		{"no retention", "--retention=0", nil, "--retention=0s: want a duration above 0, for example --retention=2m"},
 		{"no retention by alias", "", map[string]string{"METRIC_STORE_RETENTION_SECONDS": "0"}, "METRIC_STORE_RETENTION_SECONDS=0: want a duration above 0, for example METRIC_STORE_RETENTION_SECONDS=120"},
 		{"retention of weeks", "--retention=200h", nil, "--retention=200h0m0s: want at most 168h0m0s; what is older belongs into a database, for example --retention=2m"},
+		{"a longer retention than the longest", "--max-retention=1m", nil, "--max-retention=1m0s: want at least the retention, --retention=2m0s: write --max-retention=2m0s or more, or a shorter retention"},
+		{"a longer retention by alias", "--max-retention=15m", map[string]string{"METRIC_STORE_RETENTION_SECONDS": "1200"}, "--max-retention=15m0s: want at least the retention, METRIC_STORE_RETENTION_SECONDS=1200: write --max-retention=20m0s or more, or a shorter retention"},
+		{"longest retention in a variable", "", map[string]string{"KEDA_OTEL_SCALER_MAX_RETENTION": "1m"}, "KEDA_OTEL_SCALER_MAX_RETENTION=1m: want at least the retention, --retention=2m0s: write --max-retention=2m0s or more, or a shorter retention"},
+		{"longest retention of weeks", "--max-retention=200h", nil, "--max-retention=200h0m0s: want at most 168h0m0s; what is older belongs into a database, for example --max-retention=15m"},
 		{"negative bytes in flight", "--max-inflight-bytes=-1", nil, "--max-inflight-bytes=-1: want at least 0, for example --max-inflight-bytes=268435456"},
 		{"negative concurrency", "--query-max-concurrency=-1", nil, "--query-max-concurrency=-1: want at least 0, for example --query-max-concurrency=20"},
 		{"negative lookback", "--lookback=-1s", nil, "--lookback=-1s: want 0 (as long as the retention) or a duration above 0, for example --lookback=1m"},
 		{"lookback above retention", "--lookback=3m", nil, "--lookback=3m0s: want at most the retention, --retention=2m0s, since nothing older is kept, for example --lookback=1m"},
-		{"negative warm-up", "--warm-up=-1s", nil, "--warm-up=-1s: want 0 or a duration above 0, for example --warm-up=30s"},
+		{"negative warm-up", "--warm-up=-1s", nil, "--warm-up=-1s: want 0 or a duration above 0, for example --warm-up=2m"},
 		{"no query timeout", "--query-timeout=0", nil, "--query-timeout=0s: want a duration above 0, for example --query-timeout=2s"},
 		{"no shutdown timeout", "--shutdown-timeout=0", nil, "--shutdown-timeout=0s: want a duration above 0 and at most 4.5s, for example --shutdown-timeout=4s"},
 		{"long shutdown", "--shutdown-timeout=6s", nil, "--shutdown-timeout=6s: want a duration above 0 and at most 4.5s, for example --shutdown-timeout=4s"},

@@ -32,6 +32,9 @@ func (c *Config) Load(flags *pflag.FlagSet, lookupEnv func(string) (string, bool
 	if err != nil {
 		return nil, err
 	}
+	if _, set := c.origins["max-retention"]; !set {
+		c.MaxRetention = max(c.MaxRetention, c.Retention)
+	}
 	return append(notes, c.accessNotes()...), c.Validate()
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"math"
 	"net"
 	"net/url"
@@ -78,6 +79,11 @@ func (c *Config) validateDurations() error {
 		return c.refuse("retention", c.Retention, "want a duration above 0")
 	case c.Retention > maxRetention:
 		return c.refuse("retention", c.Retention, "want at most "+maxRetention.String()+"; what is older belongs into a database")
+	case c.MaxRetention < c.Retention:
+		return fmt.Errorf("%s: want at least the retention, %s: write --max-retention=%s or more, or a shorter retention",
+			c.Setting("max-retention", c.MaxRetention), c.Setting("retention", c.Retention), c.Retention)
+	case c.MaxRetention > maxRetention:
+		return c.refuse("max-retention", c.MaxRetention, "want at most "+maxRetention.String()+"; what is older belongs into a database")
 	case c.Lookback < 0:
 		return c.refuse("lookback", c.Lookback, "want 0 (as long as the retention) or a duration above 0")
 	case c.Lookback > c.Retention:

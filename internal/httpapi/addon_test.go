@@ -2,12 +2,10 @@ package httpapi
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -62,7 +60,7 @@ func TestAddOnQueries(t *testing.T) {
 		{`{"query":"avg(running{pod=a})","operationOverTime":"avg","more":1}`, 200, 2, ""},
 		{`{"query":"errors_total","operationOverTime":"rate"}`, 200, 2, ""},
 		{`{"query":"rate(errors_total[10s])"}`, 200, 2, ""},
-		{`{"query":"nothing"}`, 500, 0, "no series matches"},
+		{`{"query":"nothing"}`, 500, 0, "has no value"},
 		{`{"query":"sum("}`, 500, 0, "neither PromQL nor"},
 		{`{"query":"running","operationOverTime":"median"}`, 500, 0, `"median" is none of last_one`},
 		{``, 400, 0, "unexpected end of JSON input"},
@@ -102,23 +100,4 @@ func TestNobodyEmptiesTheStoreUnlessToldSo(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.Code)
 	require.JSONEq(t, `{"ok":true,"operation":"reset","value":0,"error":""}`, w.Body.String())
 	require.Zero(t, f.store.SeriesCount())
-}
-
-// TestHeldResultsAreNotForKEDA, whatever they are; everybody else gets them.
-func TestHeldResultsAreNotForKEDA(t *testing.T) {
-	var began time.Time
-	f := newFixture(t, func(o *Options) {
-		o.Held = func(at time.Time) error {
-			began = at
-			return errors.New("not now")
-		}
-	})
-	f.load(t, pods)
-	require.Equal(t, http.StatusOK, f.do(get(t.Context(), "/api/v1/query?query=running")).Code)
-	require.Zero(t, began)
-	for _, query := range []string{"running", "vector(0)", "nothing"} {
-		w := f.do(get(t.Context(), "/keda/api/v1/query?query="+query))
-		require.Equal(t, errorBody{"error", "execution", "not now"}, decodeError(t, w.Body))
-		require.Equal(t, f.now(), began)
-	}
 }

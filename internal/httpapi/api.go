@@ -25,17 +25,10 @@ type Options struct {
 	Metadata func(metric string) map[string]metadata.Metadata
 	// AddOn evaluates a query in otel-add-on's grammar now.
 	AddOn func(ctx context.Context, query, overTime string) (float64, error)
-	// Missing tells why a query under /keda that has no result now must not be
-	// read as zero, as KEDA does; nil if it may (never asked if nil). namespace is
-	// empty if the request sees everything.
-	Missing func(ctx context.Context, namespace, query string) error
-	// AtLeast tells what the only element of a result under /keda must not be read
-	// below, because part of what it is made of is missing; an error if it must not
-	// be read at all (never asked if nil).
-	AtLeast func(ctx context.Context, namespace, query string) (float64, error)
-	// Held tells why the result of a query under /keda that began at a moment must
-	// not be told, whatever it is; nil if it may (never asked if nil).
-	Held func(began time.Time) error
+	// Decide answers a query under /keda: one number, or an error by which KEDA
+	// holds. namespace is empty if the request sees everything. If nil, the engine
+	// answers.
+	Decide func(ctx context.Context, namespace, query string) (float64, error)
 	// Reset takes away all data for POST /memstore/reset; if nil, that is refused.
 	Reset func()
 	// Within returns what a request under /keda may see, by the namespace that it

@@ -7,6 +7,7 @@
 // prometheus trigger, Grafana and KEDA's external scaler see the same series.
 // It never writes to the store.
 //
-// Two things differ from Prometheus on purpose: momentOf says what a time in
-// whole seconds means, and under /keda a bare selector is answered with its sum.
+// Three things differ from Prometheus: momentOf defines what a time in whole seconds
+// means, a window beyond the retention gets a warning, and under /keda an instant
+// query is answered by Options.Decide, whatever its time.
 package httpapi

@@ -74,3 +74,10 @@ func ofConstruction(err error) error {
 	}
 	return badParameter("query", err)
 }
+
+// ErrNoDecision is wrapped by the errors of Options.Decide about queries whose result
+// is not one number.
+var ErrNoDecision = errors.New("no scaling decision")
+
+// BadQuery marks an error of Options.Decide as a fault of the query.
+func BadQuery(err error) error { return badParameter("query", err) }

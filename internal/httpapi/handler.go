@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/annotations"
 )
@@ -29,9 +28,8 @@ type request struct {
 type answer struct {
 	data     func(*output) // writes the data
 	warnings annotations.Annotations
-	query    string        // the warnings' positions are in it
-	vector   promql.Vector // of the data, until it is closed
-	close    func()        // if set, called after data
+	query    string // the warnings' positions are in it
+	close    func() // if set, called after data
 }
 
 // handler is an endpoint with everything around it.

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -72,7 +73,11 @@ func (f *fixture) addOn(ctx context.Context, text, overTime string) (float64, er
 	if err != nil {
 		return 0, err
 	}
-	return plan.Eval(ctx, f.now())
+	v, ok, err := plan.Eval(ctx, f.now())
+	if err == nil && !ok {
+		err = fmt.Errorf("%s has no value", plan)
+	}
+	return v, err
 }
 
 // load pushes series, one a line in Prometheus' notation, every five seconds;
@@ -148,6 +153,11 @@ func (f *fixture) server(t testing.TB) *httptest.Server {
 }
 
 type errorBody struct{ Status, ErrorType, Error string }
+
+func decode(t testing.TB, body string, into any) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal([]byte(body), into), body)
+}
 
 func decodeError(t testing.TB, body io.Reader) (e errorBody) {
 	t.Helper()

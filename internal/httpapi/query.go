@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/util/annotations"
@@ -18,8 +20,7 @@ const maxPoints = 11000
 var errTruncated = errors.New("results truncated due to limit")
 
 func (a *API) query(r *request) (answer, error) {
-	now := a.opts.Now()
-	at, err := momentOf(r.form.Get("time"), now)
+	at, err := momentOf(r.form.Get("time"), a.opts.Now())
 	if err != nil {
 		return answer{}, err
 	}
@@ -27,30 +28,31 @@ func (a *API) query(r *request) (answer, error) {
 	if r.sum {
 		text = a.sumOf(text)
 	}
-	result, err := a.run(r, text, func(opts promql.QueryOpts) (promql.Query, error) {
+	if r.sum && a.opts.Decide != nil {
+		result, err := a.decided(r, text, at)
+		if strings.HasPrefix(r.URL.Path, kedaPrefix+"/") || !errors.Is(err, ErrNoDecision) {
+			return result, err
+		}
+		// With --http-sum-selectors others than KEDA ask as well, for more than a number.
+	}
+	return a.run(r, text, func(opts promql.QueryOpts) (promql.Query, error) {
 		return a.opts.Engine.NewInstantQuery(r.ctx, r.queryable, opts, text, at)
 	})
-	if err == nil && r.sum && at.Equal(now) {
-		err = a.decide(r, text, result.vector)
-	}
-	if err == nil && r.sum && a.opts.Held != nil {
-		err = a.opts.Held(now)
-	}
-	return result, err
 }
 
-// decide sees to it that KEDA reads no less than what it would be told of a
-// trigger with that query; vector is nil if the result is something else.
-func (a *API) decide(r *request, text string, vector promql.Vector) error {
-	switch {
-	case vector != nil && len(vector) == 0 && a.opts.Missing != nil:
-		return a.opts.Missing(r.ctx, r.namespace, text)
-	case len(vector) == 1 && vector[0].H == nil && a.opts.AtLeast != nil:
-		least, err := a.opts.AtLeast(r.ctx, r.namespace, text)
-		vector[0].F = max(vector[0].F, least)
-		return err
+// decided answers with the scaler's decision about the query as of now. KEDA's own
+// time is cut to whole seconds and by another clock, so it only labels the value.
+func (a *API) decided(r *request, text string, at time.Time) (answer, error) {
+	v, err := a.opts.Decide(r.ctx, r.namespace, text)
+	if err != nil {
+		return answer{}, err
 	}
-	return nil
+	value := promql.Vector{{T: at.UnixMilli(), F: v}}
+	return answer{query: text, data: func(o *output) {
+		o.buf = append(o.buf, `{"resultType":"vector","result":`...)
+		o.value(value)
+		o.buf = append(o.buf, '}')
+	}}, nil
 }
 
 // sumOf puts a sum around a bare selector, which yields one element per pod:
@@ -125,12 +127,12 @@ func (a *API) run(r *request, text string, build func(promql.QueryOpts) (promql.
 		return result, res.Err
 	}
 	result.warnings = res.Warnings
-	result.vector, _ = res.Value.(promql.Vector) // not nil without elements, too
 	value, cut := truncate(res.Value, limit)
 	if cut {
 		result.warnings.Add(errTruncated)
 	}
 	addStatsWarning(&result.warnings, statistics)
+	a.addWindowWarning(&result.warnings, text)
 	result.data = func(o *output) {
 		o.buf = append(o.buf, `{"resultType":"`...)
 		o.buf = append(append(o.buf, value.Type()...), `","result":`...)
@@ -155,6 +157,42 @@ func addStatsWarning(to *annotations.Annotations, value string) {
 	if value != "" && value != "true" && value != "all" {
 		to.Add(fmt.Errorf("value %q for parameter \"stats\" is deprecated and will be rejected in the next major release, use \"true\" or \"all\"", value))
 	}
+}
+
+// addWindowWarning warns of a query that reads samples of a longer window than the
+// retention: only series that a trigger reads have them.
+func (a *API) addWindowWarning(to *annotations.Annotations, text string) {
+	expr, err := a.opts.Parser.ParseExpr(text)
+	if err != nil {
+		return // the engine has parsed it
+	}
+	if window := windowOf(expr); window > a.opts.Retention {
+		to.Add(fmt.Errorf("%w: samples are stored for %s (--retention); the query reads the last %s",
+			annotations.PromQLWarning, model.Duration(a.opts.Retention), model.Duration(window)))
+	}
+}
+
+// windowOf returns how far back a query reads samples, with the ranges and offsets
+// of the subqueries around a selector.
+func windowOf(expr parser.Expr) (longest time.Duration) {
+	parser.Inspect(expr, func(n parser.Node, path []parser.Node) error {
+		selector, ok := n.(*parser.VectorSelector)
+		if !ok {
+			return nil
+		}
+		window := selector.OriginalOffset
+		for _, outer := range path {
+			switch outer := outer.(type) {
+			case *parser.MatrixSelector:
+				window += outer.Range
+			case *parser.SubqueryExpr:
+				window += outer.Range + outer.OriginalOffset
+			}
+		}
+		longest = max(longest, window)
+		return nil
+	})
+	return longest
 }
 
 // truncate leaves the first elements of what has elements.

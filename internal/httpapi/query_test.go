@@ -1,9 +1,6 @@
 package httpapi
 
 import (
-	"context"
-	"errors"
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -172,77 +169,6 @@ func TestSums(t *testing.T) {
 	require.Contains(t, exact.Body.String(), `"pod":"b"`, "without the prefix it is Prometheus'")
 }
 
-// TestAnEmptyResultThatHidesLoadIsAnError under /keda, and is none elsewhere.
-func TestAnEmptyResultThatHidesLoadIsAnError(t *testing.T) {
-	var asked []string
-	why := errors.New("it went silent under load")
-	missing := func(o *Options) {
-		o.Missing = func(_ context.Context, _, query string) error {
-			asked = append(asked, query)
-			return why
-		}
-	}
-	f := newFixture(t, missing)
-	f.load(t, pods)
-	for _, path := range []string{
-		"/api/v1/query?query=gone",
-		"/keda/api/v1/query?query=gone&time=1600000000", // history is no decision
-		"/keda/api/v1/query?query=running",
-		"/keda/api/v1/query?query=vector(1)",
-		"/keda/api/v1/query?query=1",
-		"/keda/api/v1/query_range?query=gone&start=1700000000&end=1700000000&step=1",
-	} {
-		require.Equal(t, http.StatusOK, f.do(get(t.Context(), path)).Code, path)
-	}
-	require.Empty(t, asked)
-	const path = "/keda/api/v1/query?query=gone"
-	w := f.do(get(t.Context(), path))
-	require.Equal(t, http.StatusUnprocessableEntity, w.Code)
-	require.JSONEq(t, `{"status":"error","errorType":"execution","error":"it went silent under load"}`, w.Body.String())
-	require.Equal(t, []string{"sum(gone)"}, asked)
-	why = nil
-	require.Contains(t, f.do(get(t.Context(), path)).Body.String(), `"result":[]`)
-
-	everywhere := newFixture(t, missing, func(o *Options) { o.SumSelectors = true })
-	why = errors.New("so it did here")
-	require.Equal(t, http.StatusUnprocessableEntity, everywhere.do(get(t.Context(), "/api/v1/query?query=gone")).Code)
-}
-
-// TestAResultOfWhichPartIsMissingIsRaised under /keda, if it is one element.
-func TestAResultOfWhichPartIsMissingIsRaised(t *testing.T) {
-	var asked []string
-	least, why := 40.0, error(nil)
-	f := newFixture(t, func(o *Options) {
-		o.AtLeast = func(_ context.Context, _, query string) (float64, error) {
-			asked = append(asked, query)
-			return least, why
-		}
-	})
-	f.load(t, pods)
-	for _, path := range []string{
-		"/api/v1/query?query=sum(running)",
-		"/keda/api/v1/query?query=running&time=1600000000", // history is no decision
-		"/keda/api/v1/query?query=gone",
-		"/keda/api/v1/query?query=running%2b0", // of several elements KEDA reads none
-		"/keda/api/v1/query?query=1",
-		"/keda/api/v1/query_range?query=sum(running)&start=1700000000&end=1700000000&step=1",
-	} {
-		w := f.do(get(t.Context(), path))
-		require.Equal(t, http.StatusOK, w.Code, path)
-		require.NotContains(t, w.Body.String(), `"40"`)
-	}
-	require.Empty(t, asked)
-	const path = "/keda/api/v1/query?query=running"
-	require.Contains(t, f.do(get(t.Context(), path)).Body.String(), `,"40"]}]`)
-	require.Equal(t, []string{"sum(running)"}, asked)
-	least = math.Inf(-1)
-	require.Contains(t, f.do(get(t.Context(), path)).Body.String(), `,"33"]}]`)
-	why = errors.New("the senders have not come back yet")
-	w := f.do(get(t.Context(), path))
-	require.Equal(t, http.StatusUnprocessableEntity, w.Code)
-	require.JSONEq(t, `{"status":"error","errorType":"execution","error":"the senders have not come back yet"}`, w.Body.String())
-}
-
 // TestStalenessIsTheStores: a pod that died is out of the sum when it is out for
 // KEDA, although Prometheus' lookback still reaches it.
 func TestStalenessIsTheStores(t *testing.T) {
@@ -258,7 +184,7 @@ func TestStalenessIsTheStores(t *testing.T) {
 	require.NoError(t, err)
 	require.InDelta(t, 1, v, 0)
 	history := f.do(get(t.Context(), "/api/v1/query_range?query=count(running)&start=1700000000&end=1700000035&step=5")).Body.String()
-	require.Contains(t, history, `[1700000020,"2"],[1700000025,"1"]`)
+	require.Contains(t, history, `[1700000015,"2"],[1700000020,"1"]`)
 }
 
 // TestPlansAreQueries: what a trigger's query was understood as can be asked.
@@ -273,7 +199,7 @@ func TestPlansAreQueries(t *testing.T) {
 			}
 			w := f.do(get(t.Context(), "/api/v1/query?query="+url.QueryEscape(plan.String())))
 			require.Equal(t, http.StatusOK, w.Code, plan)
-			if v, err := plan.Eval(t.Context(), f.now()); err == nil {
+			if v, ok, err := plan.Eval(t.Context(), f.now()); err == nil && ok {
 				require.Contains(t, w.Body.String(), `,"`+strconv.FormatFloat(v, 'f', -1, 64)+`"]`, plan)
 			}
 		}

@@ -18,9 +18,9 @@ func TestUnderKEDAOneNamespaceIsSeen(t *testing.T) {
 		o.Within = func(namespace string) storage.Queryable {
 			return query.Scope{Label: "namespace", Value: namespace}.Within(o.Queryable)
 		}
-		o.Missing = func(_ context.Context, namespace, _ string) error {
+		o.Decide = func(_ context.Context, namespace, _ string) (float64, error) {
 			asked = append(asked, namespace)
-			return nil
+			return map[string]float64{"b": 10}[namespace], nil
 		}
 	})
 	f.load(t, `
@@ -44,5 +44,5 @@ func TestUnderKEDAOneNamespaceIsSeen(t *testing.T) {
 		require.Equal(t, http.StatusOK, f.do(get(t.Context(), "/api/v1/"+path)).Code, "elsewhere none is needed")
 	}
 	require.Contains(t, f.do(get(t.Context(), "/keda/api/v1/query?query=running&namespace=b")).Body.String(), `"10"`)
-	require.Equal(t, []string{"a"}, asked)
+	require.Equal(t, []string{"a", "a", "b"}, asked, "the namespace that decides is the one that the request names")
 }

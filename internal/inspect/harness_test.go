@@ -2,10 +2,10 @@ package inspect
 
 import (
 	"context"
-	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,7 +13,6 @@ import (
 	"connectrpc.com/connect"
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/model/value"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc/peer"
@@ -68,6 +67,17 @@ func newRig(t *testing.T, o scaler.Options) *rig {
 	return r
 }
 
+// runs evaluates in the background, until the test ends.
+func (r *rig) runs() {
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = r.scaler.Run(ctx) })
+	r.t.Cleanup(func() {
+		stop()
+		running.Wait()
+	})
+}
+
 func protocols() *http.Protocols {
 	p := &http.Protocols{}
 	p.SetHTTP1(true)
@@ -83,8 +93,6 @@ func (r *rig) push(pod string, v float64) {
 	require.NoError(r.t, err)
 	a.Commit()
 }
-
-func (r *rig) end(pod string) { r.push(pod, math.Float64frombits(value.StaleNaN)) }
 
 func (r *rig) wait(d time.Duration) { r.ms.Add(d.Milliseconds()) }
 

@@ -92,7 +92,7 @@ func told(a *scaler.Answer) *inspectv1.Answer {
 }
 
 func answer(a *scaler.Answer) *inspectv1.Answer {
-	out := &inspectv1.Answer{At: timestamppb.New(a.At), Cause: a.Cause, Active: a.Active, Error: a.Error}
+	out := &inspectv1.Answer{At: timestamppb.New(a.At), Cause: a.Cause, Active: a.Active, Error: a.Error, Warning: a.Warning, Current: a.Current}
 	if a.Error == "" {
 		desired := count(a.Desired)
 		out.Value, out.Reported, out.DesiredReplicas = &a.Value, &a.Reported, &desired
@@ -107,14 +107,14 @@ func refusal(r *scaler.Refusal) *inspectv1.Refusal {
 	return &inspectv1.Refusal{At: timestamppb.New(r.At), Error: r.Text}
 }
 
-var states = map[query.State]inspectv1.SeriesState{
+var states = map[query.SeriesState]inspectv1.SeriesState{
 	query.SeriesLive:  inspectv1.SeriesState_SERIES_STATE_LIVE,
 	query.SeriesEnded: inspectv1.SeriesState_SERIES_STATE_ENDED,
-	query.SeriesGone:  inspectv1.SeriesState_SERIES_STATE_GONE,
+	query.SeriesLate:  inspectv1.SeriesState_SERIES_STATE_LATE,
 }
 
 func selector(s *query.Selection, at time.Time) *inspectv1.Selector {
-	out := &inspectv1.Selector{Text: s.Selector, Live: count(s.Live), Ended: count(s.Ended), Gone: count(s.Gone)}
+	out := &inspectv1.Selector{Text: s.Selector, Live: count(s.Live), Ended: count(s.Ended), Late: count(s.Late)}
 	for i := range s.Series {
 		ser := &s.Series[i]
 		one := &inspectv1.Series{

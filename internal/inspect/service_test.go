@@ -40,43 +40,56 @@ func TestVerdicts(t *testing.T) {
 		{name: "one replica", md: with(kserve, "targetValue", "9"), data: busy, cause: "value", verdict: "active: 9 of target 9 a replica -> 1 replica"},
 		{name: "clamped", md: with(kserve, "clampMax", "5"), data: busy, cause: "value", verdict: "active: 9, clamped to 5, of target 4 a replica -> 2 replicas"},
 		{name: "inactive", md: with(kserve, "activationTargetValue", "9"), data: busy, cause: "value", verdict: "inactive: 9 is not above the activation target 9"},
-		{name: "negative", md: with(kserve, "metricQuery", "vector(-9)"), data: busy, cause: "value", verdict: "inactive: -9 is not above the activation target 0"},
+		{name: "negative", md: with(kserve, "metricQuery", kserve["metricQuery"]+" - 18"), data: busy, cause: "value", verdict: "inactive: -9 is not above the activation target 0; the value is negative, which KEDA reads as 0"},
 		{name: "filtered", md: with(kserve, "metricQuery", kserve["metricQuery"]+" > 20"), data: busy, cause: "filtered",
-			verdict: "inactive: 0 is not above the activation target 0; a comparison in the query lets no series through"},
+			verdict: "inactive: 0 is not above the activation target 0; a comparison in the query removes the value, which counts as 0"},
 		{name: "never seen", md: with(kserve, "metricQuery", other), data: busy, cause: "never_seen",
-			verdict: "inactive: 0 is not above the activation target 0; nothing has ever matched"},
-		{name: "ended", md: kserve, data: func(r *rig) { busy(r); r.end("a"); r.end("b") }, cause: "ended",
-			verdict: "inactive: 0 is not above the activation target 0; the senders said that all series ended"},
-		{name: "idle", md: kserve, data: func(r *rig) { busy(r); r.push("a", 0); r.push("b", 0); r.wait(time.Minute) }, cause: "gone_idle",
-			verdict: "inactive: 0 is not above the activation target 0; the value from just before the series fell silent, which was not active"},
-		{name: "gone under load", md: kserve, data: func(r *rig) { busy(r); r.wait(time.Minute) }, cause: "held_gone",
-			verdict: "holding: the query: 2 series stopped coming without saying that they ended, the last at 2023-11-14T22:13:30Z; the value was 9 then."},
-		{name: "partly gone", md: kserve, data: func(r *rig) {
+			verdict: "inactive: 0 is not above the activation target 0; no series has ever matched"},
+		{name: "silent and idle", md: kserve, data: func(r *rig) { busy(r); r.push("a", 0); r.push("b", 0); r.wait(time.Minute) }, cause: "silent_inactive",
+			verdict: "inactive: 0 is not above the activation target 0; all series are silent, and there was no load"},
+		{name: "silent under load", md: kserve, data: func(r *rig) { busy(r); r.wait(time.Minute) }, cause: "partial_loss",
+			verdict: "active: 9 of target 4 a replica -> 3 replicas; the value includes series that are lost, as far as their load has not moved; " +
+				"2 series with load went silent or were ended"},
+		{name: "partly silent", md: kserve, data: func(r *rig) {
 			busy(r)
-			for range 6 {
+			for range 3 {
 				r.wait(5 * time.Second)
 				r.push("a", 1)
 			}
-		}, cause: "part_gone",
-			verdict: "active: 9 of target 4 a replica -> 3 replicas; the value from before some series fell silent under load"},
-		{name: "warming", warmUp: time.Hour, md: kserve, data: func(*rig) {}, cause: "held_warm",
-			verdict: "holding: the query: no series matches; the scaler has just started and waits for the senders to come back"},
+		}, cause: "partial_loss",
+			verdict: "active: 5 of target 4 a replica -> 2 replicas; the value includes series that are lost, as far as their load has not moved; " +
+				"1 series with load went silent or were ended"},
+		{name: "warming up", warmUp: time.Hour, md: kserve, data: func(*rig) {}, cause: "hold_warmup",
+			verdict: "holding: the query: the scaler waits until 2023-11-14T23:13:20Z for the senders to come back; the query has no value so far"},
 		{name: "restored", warmUp: time.Hour, md: kserve, data: func(r *rig) {
 			busy(r)
 			r.scaler.Restored(time.UnixMilli(r.ms.Load()), 0)
 			r.wait(time.Second)
-			r.push("a", 1)
-		}, cause: "restored",
-			verdict: "active: 9 of target 4 a replica -> 3 replicas; the value from before the restart, for as long as the pods have to come back"},
+			r.push("a", 5)
+			r.push("b", 4)
+		}, cause: "value", verdict: "active: 9 of target 4 a replica -> 3 replicas"},
+		{name: "an operand that adds is missing", md: with(kserve, "metricQuery", kserve["metricQuery"]+" + "+other), data: busy, cause: "missing_operand",
+			verdict: `active: 9 of target 4 a replica -> 3 replicas; no series matches other{namespace="default"}, which counts as nothing: the value is a lower bound`},
+		{name: "another operand is missing", md: with(kserve, "metricQuery", kserve["metricQuery"]+" / "+other), data: busy, cause: "hold_operand",
+			verdict: `holding: the query: no series matches other{namespace="default"}, and without it the query has no value`},
+		{name: "the window is not covered", md: with(kserve, "metricQuery", `sum(rate(vllm:num_requests_running[1m]))`), data: func(r *rig) {
+			for range 20 {
+				r.push("a", float64(r.ms.Load()/1000%1000))
+				r.wait(5 * time.Second)
+			}
+			r.poll("model", with(kserve, "metricQuery", `sum(rate(vllm:num_requests_running[1m]))`))
+			r.wait(time.Minute)
+			r.push("a", float64(r.ms.Load()/1000%1000))
+		}, cause: "partial_window", verdict: "active: 1 of target 4 a replica -> 1 replica; the last complete value, until data covers the window"},
 		{name: "too old", md: kserve, data: func(r *rig) {
 			a := r.store.Appender()
 			_, err := a.Append(labels.FromStrings(labels.MetricName, "vllm:num_requests_running", "namespace", "default", "deployment", "huggingface-fbopt-predictor"), r.ms.Load()-time.Hour.Milliseconds(), 1)
 			require.ErrorIs(r.t, err, store.ErrTooOld)
-		}, cause: "held_old", verdict: "holding: the query: no series is live, but samples that match were refused, since they are older than the retention"},
-		{name: "too few", md: with(kserve, "metricQuery", `sum(rate(vllm:num_requests_running[1m]))`), data: func(r *rig) { r.push("a", 1) }, cause: "held_few",
-			verdict: "holding: the query: 1 series are there, but the query yields nothing from them: a range needs at least two samples"},
-		{name: "not finite", md: with(kserve, "metricQuery", `vector(1) / 0`), data: busy, cause: "held_failed", verdict: "holding: the result is not one finite number: the query is +Inf"},
-		{name: "too large", md: with(kserve, "metricQuery", `vector(1e17)`), data: busy, cause: "held_failed", verdict: "holding: the result is not one finite number that the HPA can count: the query is 1e+17"},
+		}, cause: "hold_too_old", verdict: "holding: the query: no series matches, but samples are too old: the store rejects samples of vllm:num_requests_running{"},
+		{name: "too few", md: with(kserve, "metricQuery", `sum(rate(vllm:num_requests_running[1m]))`), data: func(r *rig) { r.push("a", 1) }, cause: "hold_insufficient_samples",
+			verdict: "holding: the query: "},
+		{name: "not finite", md: with(kserve, "metricQuery", `vector(1) / 0`), data: busy, cause: "hold_failed", verdict: "holding: the result is not one finite number: the query is +Inf: its divisor 0 is 0"},
+		{name: "too large", md: with(kserve, "metricQuery", `vector(1e17)`), data: busy, cause: "hold_failed", verdict: "holding: the result is not one finite number that the HPA can count: the query is 1e+17"},
 		{name: "onMissing", md: with(kserve, "metricQuery", other, "onMissing", "value", "valueIfNotFound", "3"), data: busy, cause: "on_missing",
 			verdict: "active: 3 of target 4 a replica -> 1 replica; there is no data, and onMissing says what that means"},
 		{name: "onMissing error", md: with(kserve, "metricQuery", other, "onMissing", "error"), data: busy, cause: "on_missing",
@@ -91,7 +104,9 @@ func TestVerdicts(t *testing.T) {
 			require.True(t, strings.HasPrefix(got.GetVerdict(), tc.verdict), got.GetVerdict())
 			require.Equal(t, strings.HasPrefix(tc.verdict, "holding"), got.GetNow().GetError() != "")
 			require.Equal(t, got.GetNow().GetError() == "", got.GetNow().Value != nil)
-			require.Equal(t, strings.HasPrefix(tc.verdict, "active"), got.GetNow().GetActive())
+			if tc.name != "too large" { // which is active although KEDA holds
+				require.Equal(t, strings.HasPrefix(tc.verdict, "active"), got.GetNow().GetActive())
+			}
 			require.GreaterOrEqual(t, got.GetNow().GetDesiredReplicas(), int32(0))
 			if tc.name != "too large" { // which is a value until it is to be put into KEDA's message
 				require.Equal(t, got.GetNow().GetCause(), got.GetTold().GetCause(), "what it would be told is what it was told")
@@ -127,13 +142,13 @@ func TestWhatIsTold(t *testing.T) {
 
 	require.Len(t, tr.GetSelectors(), 1)
 	s := tr.GetSelectors()[0]
-	require.EqualValues(t, []int32{1, 1, 0}, []int32{s.GetLive(), s.GetGone(), s.GetEnded()})
+	require.EqualValues(t, []int32{1, 1, 0}, []int32{s.GetLive(), s.GetLate(), s.GetEnded()})
 	require.Len(t, s.GetSeries(), 2)
-	gone, live := s.GetSeries()[0], s.GetSeries()[1]
-	require.Equal(t, inspectv1.SeriesState_SERIES_STATE_GONE, gone.GetState())
-	require.Equal(t, "a", gone.GetLabels()["pod"])
-	require.Equal(t, 20*time.Second, gone.GetAge().AsDuration())
-	require.InDelta(t, 5, gone.GetValue(), 0)
+	late, live := s.GetSeries()[0], s.GetSeries()[1]
+	require.Equal(t, inspectv1.SeriesState_SERIES_STATE_LATE, late.GetState())
+	require.Equal(t, "a", late.GetLabels()["pod"])
+	require.Equal(t, 20*time.Second, late.GetAge().AsDuration())
+	require.InDelta(t, 5, late.GetValue(), 0)
 	require.Equal(t, inspectv1.SeriesState_SERIES_STATE_LIVE, live.GetState())
 	require.InDelta(t, 16, live.GetValue(), 0)
 	require.Zero(t, live.GetAge().AsDuration())
@@ -266,6 +281,7 @@ func TestWatch(t *testing.T) {
 
 func testWatch(t *testing.T, md map[string]string) {
 	r := newRig(t, scaler.Options{})
+	r.runs()
 	r.poll("model", md)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -286,7 +302,7 @@ func testWatch(t *testing.T, md map[string]string) {
 	require.EqualValues(t, 3, tr.GetNow().GetDesiredReplicas())
 	r.wait(10 * time.Minute)
 	r.store.Sweep()
-	require.Equal(t, "held_gone", next(ctx, t, watch).GetNow().GetCause())
+	require.Equal(t, "hold_silent", next(ctx, t, watch).GetNow().GetCause())
 	r.scaler.Stop()
 	require.False(t, watch.Receive())
 	require.NoError(t, watch.Err())

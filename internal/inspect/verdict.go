@@ -8,15 +8,16 @@ import (
 	"github.com/keda-otel-scaler/keda-otel-scaler/scaler"
 )
 
-// verdicts say what a cause means where KEDA is told a value.
+// verdicts say what a cause means where the scaler answers KEDA a value.
 var verdicts = map[string]string{
-	"filtered":   "a comparison in the query lets no series through",
-	"never_seen": "nothing has ever matched",
-	"ended":      "the senders said that all series ended",
-	"part_gone":  "the value from before some series fell silent under load, for as long as they are remembered",
-	"restored":   "the value from before the restart, for as long as the pods have to come back",
-	"gone_idle":  "the value from just before the series fell silent, which was not active",
-	"on_missing": "there is no data, and onMissing says what that means",
+	"filtered":         "a comparison in the query removes the value, which counts as 0",
+	"never_seen":       "no series has ever matched",
+	"ended":            "the senders ended all series",
+	"silent_inactive":  "all series are silent, and there was no load",
+	"partial_loss":     "the value includes series that are lost, as far as their load has not moved",
+	"partial_window":   "the last complete value, until data covers the window",
+	"partial_rejected": "the last complete value, while samples are rejected",
+	"on_missing":       "there is no data, and onMissing says what that means",
 }
 
 // verdict is what happens, and why, in a line.
@@ -39,6 +40,9 @@ func verdict(e *scaler.Explained) string {
 	}
 	if why := verdicts[a.Cause]; why != "" {
 		text += "; " + why
+	}
+	if a.Warning != "" {
+		text += "; " + a.Warning
 	}
 	return text
 }

@@ -2,6 +2,8 @@ package serve
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -36,9 +38,7 @@ func newAPI(cfg config.Config, samples *store.Store, queries *query.Engine, answ
 		Parser:       parser,
 		Metadata:     samples.Metadata,
 		AddOn:        addOn(queries),
-		Missing:      missing(answers),
-		AtLeast:      atLeast(answers),
-		Held:         answers.HeldByReset,
+		Decide:       decide(answers),
 		Reset:        reset(cfg, samples, answers),
 		Within:       within(cfg, samples, answers),
 		Timeout:      cfg.QueryTimeout,
@@ -76,24 +76,18 @@ func queriesAtATime(cfg config.Config) int {
 	return max(1, runtime.GOMAXPROCS(0)/2)
 }
 
-func missing(answers *scaler.Server) func(context.Context, string, string) error {
-	return func(ctx context.Context, namespace, text string) error {
-		return answers.Missing(ctx, scope(answers, namespace), text)
-	}
-}
-
-func atLeast(answers *scaler.Server) func(context.Context, string, string) (float64, error) {
+// decide tells a fault of the query from one of its result.
+func decide(answers *scaler.Server) func(context.Context, string, string) (float64, error) {
 	return func(ctx context.Context, namespace, text string) (float64, error) {
-		return answers.AtLeast(ctx, scope(answers, namespace), text)
+		v, err := answers.Answer(ctx, namespace, text)
+		switch {
+		case errors.Is(err, query.ErrBadQuery):
+			err = httpapi.BadQuery(fmt.Errorf("%w: %w", httpapi.ErrNoDecision, err))
+		case errors.Is(err, query.ErrSeveral):
+			err = fmt.Errorf("%w: %w", httpapi.ErrNoDecision, err)
+		}
+		return v, err
 	}
-}
-
-// scope is of a request that names a namespace, or none if it sees everything.
-func scope(answers *scaler.Server, namespace string) query.Scope {
-	if namespace == "" {
-		return query.Scope{}
-	}
-	return answers.Scope(namespace)
 }
 
 // reset is nil if nobody may.
@@ -123,7 +117,11 @@ func addOn(queries *query.Engine) func(context.Context, string, string) (float64
 		if err != nil {
 			return 0, err
 		}
-		return plan.Eval(ctx, time.Now())
+		v, ok, err := plan.Eval(ctx, time.Now())
+		if err == nil && !ok {
+			err = fmt.Errorf("%s has no value", plan)
+		}
+		return v, err
 	}
 }
 

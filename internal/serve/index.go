@@ -20,8 +20,8 @@ On this server, %[6]s:
 
 Prometheus' API       /api/v1/query, query_range, series, labels, label/<name>/values,
                       metadata, format_query, parse_query, status/buildinfo, status/tsdb
-for KEDA's            /keda/api/v1/...: the same, but an instant query that is a bare
-prometheus trigger    selector is answered with its sum
+for KEDA's            /keda/api/v1/...: the same, but an instant query is answered as a
+prometheus trigger    trigger is: by one element, or by an error on which KEDA holds
 OTLP over HTTP        POST /api/v1/otlp/v1/metrics, as to Prometheus
 otel-add-on's API     /info, /memstore/names, /memstore/data, POST /memstore/query, and
                       with --http-allow-reset POST /memstore/reset

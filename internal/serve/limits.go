@@ -46,7 +46,7 @@ func logStarted(logger *slog.Logger, cfg config.Config, samples *store.Store) {
 		"version", build.Version, "revision", build.Revision, "go", build.GoVersion,
 		"procs", runtime.GOMAXPROCS(0),
 		"max series", samples.MaxSeries(), "max series per metric", samples.MaxSeriesPerMetric(), "max samples per series", cfg.MaxSamplesPerSeries,
-		"max streams", cfg.MaxStreams, "retention", cfg.Retention, "warm-up", cfg.WarmUp, "on missing", cfg.OnMissing,
+		"max streams", cfg.MaxStreams, "retention", cfg.Retention, "max retention", cfg.MaxRetention, "warm-up", cfg.WarmUp, "on missing", cfg.OnMissing,
 	}
 	if memory != math.MaxInt64 {
 		attrs = append(attrs, "memory limit", memory)

@@ -17,7 +17,7 @@ func TestLogSaysWhatBoundsIt(t *testing.T) {
 	require.Equal(t, 1, strings.Count(i.log.String(), "msg=started version="))
 	for _, want := range []string{
 		`"max series"=700`, `"max series per metric"=600`, `"max samples per series"=50`, `"max streams"=40`, `"memory limit"=1099511627776`,
-		"retention=3m0s", "warm-up=7s", `"on missing"=zero`, `"enforced label"=namespace`, "procs=", "revision=",
+		"retention=3m0s", `"max retention"=15m0s`, "warm-up=7s", `"on missing"=zero`, `"enforced label"=namespace`, "procs=", "revision=",
 	} {
 		require.Contains(t, i.log.String(), want)
 	}

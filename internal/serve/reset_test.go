@@ -34,7 +34,7 @@ func TestResetWithTheFlagOnly(t *testing.T) {
 			require.Equal(t, http.StatusOK, response.StatusCode)
 			require.Equal(t, "[]", names)
 			require.Equal(t, http.StatusUnprocessableEntity, code)
-			require.Contains(t, body, "all data was taken away")
+			require.Contains(t, body, "the scaler waits until")
 			require.Equal(t, codes.Unavailable, status.Code(err))
 		} else {
 			require.Equal(t, http.StatusForbidden, response.StatusCode)

@@ -58,6 +58,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 	listeners.bound(cfg, newConnections(registry), memory)
 	samples := store.New(store.Options{
 		Retention:           cfg.Retention,
+		MaxRetention:        cfg.MaxRetention,
 		Lookback:            cfg.Lookback,
 		MaxSeries:           cfg.MaxSeries,
 		MaxSeriesPerMetric:  cfg.MaxSeriesPerMetric,
@@ -78,15 +79,16 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 		return fmt.Errorf("OTLP receiver: %w", err)
 	}
 	queries, err := query.New(query.Options{
-		Store:      samples,
-		Retention:  cfg.Retention,
-		Lookback:   cfg.Lookback,
-		Timeout:    cfg.QueryTimeout,
-		MaxSamples: cfg.QueryMaxSamples,
-		CacheSize:  cfg.QueryCacheSize,
-		Long:       spare.needed,
-		Logger:     logger,
-		Registerer: registry,
+		Store:        samples,
+		Retention:    cfg.Retention,
+		MaxRetention: cfg.MaxRetention,
+		Lookback:     cfg.Lookback,
+		Timeout:      cfg.QueryTimeout,
+		MaxSamples:   cfg.QueryMaxSamples,
+		CacheSize:    cfg.QueryCacheSize,
+		Long:         spare.needed,
+		Logger:       logger,
+		Registerer:   registry,
 	})
 	if err != nil {
 		return fmt.Errorf("query engine: %w", err)
@@ -149,6 +151,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 	storeCtx, stopStore := context.WithCancel(context.WithoutCancel(ctx)) // the store outlives its users
 	group.Go(func() error { return samples.Run(storeCtx) })
 	group.Go(func() error { return receiver.Run(storeCtx) })
+	group.Go(func() error { return answers.Run(storeCtx) })
 	group.Go(func() error { return memory.run(storeCtx) })
 	if snapshots != nil {
 		group.Go(func() error { return snapshots.run(ctx) })

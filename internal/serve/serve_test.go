@@ -89,7 +89,10 @@ func TestAllServersAnswer(t *testing.T) {
 		{i.HTTP, "/info", http.StatusOK, `"retentionSeconds": "120"`},
 		{i.HTTP, "/memstore/names", http.StatusOK, `"queue_length"`},
 		{i.HTTP, "/api/v1/query?query=nothing", http.StatusOK, `"result":[]`},
-		{i.HTTP, "/keda/api/v1/query?query=nothing", http.StatusOK, `"result":[]`},
+		{i.HTTP, "/api/v1/query?query=sum(rate(queue_length[5m]))", http.StatusOK, "samples are stored for 2m (--retention); the query reads the last 5m"},
+		{i.HTTP, "/keda/api/v1/query?query=nothing", http.StatusOK, `,"0"]}]}}`},
+		{i.HTTP, "/keda/api/v1/query?query=queue_length&time=1600000000", http.StatusOK, `{"metric":{},"value":[1600000000,"42"]}`},
+		{i.HTTP, "/keda/api/v1/query?query=queue_length[1m]", http.StatusBadRequest, "is a range of samples"},
 		{i.Telemetry, "/healthz", http.StatusOK, "ok"},
 		{i.Telemetry, "/readyz", http.StatusOK, "ok"},
 		{i.Telemetry, "/metrics", http.StatusOK, `keda_otel_scaler_grpc_requests_total{code="OK",method="/externalscaler.ExternalScaler/GetMetrics",server="keda"} 1`},
@@ -115,7 +118,7 @@ func TestKEDAsPrometheusTriggerHoldsInTheWarmUp(t *testing.T) {
 	i := start(t, "--warm-up=10m")
 	code, body := get(t, i.HTTP, "/keda/api/v1/query?query=nothing")
 	require.Equal(t, http.StatusUnprocessableEntity, code)
-	require.Contains(t, body, "waits for the senders to come back")
+	require.Contains(t, body, "for the senders to come back")
 	_, err := i.wait(t)
 	require.NoError(t, err)
 }

@@ -111,7 +111,7 @@ func (n *snapshots) read() (taken time.Time, series int, err error) {
 	// Almost all that is allocated now stays; collections on the way there would
 	// take as long as the rest.
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	series, err = n.samples.Restore(r.Taken, n.cfg.WarmUp, func() ([]byte, error) {
+	series, err = n.samples.Restore(r.Taken, func() ([]byte, error) {
 		for {
 			kind, block, err := r.Next()
 			switch {
@@ -120,12 +120,8 @@ func (n *snapshots) read() (taken time.Time, series int, err error) {
 			case kind != triggerBlock:
 				return nil, fmt.Errorf("%w: a block is of the unknown kind %d", store.ErrSnapshot, kind)
 			}
-			whole, err := n.answers.Recall(block)
-			if err != nil {
+			if err := n.answers.Restore(block); err != nil {
 				return nil, fmt.Errorf("%w: %w", store.ErrSnapshot, err)
-			}
-			if age := time.Since(whole); age > n.cfg.Retention {
-				return nil, fmt.Errorf("%w: everybody was there %s ago, and restarts followed", store.ErrOldSnapshot, age)
 			}
 		}
 	})
@@ -154,7 +150,7 @@ func (n *snapshots) run(ctx context.Context) error {
 func (n *snapshots) write(ctx context.Context) (took time.Duration, written bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	taken := time.Now()
+	taken, started := time.Now(), n.answers.Started()
 	size, err := snapshot.Write(n.cfg.SnapshotPath, taken, int64(n.cfg.SnapshotMaxBytes), func(put snapshot.Put) error {
 		blocks := func(kind byte) func([]byte) error {
 			return func(block []byte) error {
@@ -170,8 +166,8 @@ func (n *snapshots) write(ctx context.Context) (took time.Duration, written bool
 		if err := n.samples.Snapshot(blocks(storeBlock)); err != nil {
 			return err
 		}
-		if err := n.answers.HeldByReset(taken); err != nil { // which may have taken a part away meanwhile
-			return fmt.Errorf("%w: %w", scaler.ErrWarming, err)
+		if !n.answers.Started().Equal(started) { // a reset has removed data meanwhile
+			return scaler.ErrWarming
 		}
 		return nil
 	})

@@ -58,7 +58,7 @@ func (b *bench) memory(ctx context.Context) ([]report.Row, error) {
 		}
 		switch h.samples {
 		case 12:
-			pushed.Bar = b.bar(1000)
+			pushed.Bar = b.bar(600)
 		case 24:
 			collected.Bar = b.bar(700)
 		}

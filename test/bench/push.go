@@ -100,8 +100,8 @@ func (b *bench) flips(ctx context.Context, ours loaded, f *flipper) ([]report.Ro
 		return report.Row{Section: pushSection, What: what, Value: report.Quantile(ms, q), Unit: "ms", Runs: runs, Bar: limit, Note: note}
 	}
 	return []report.Row{
-		row("Export to stream message, p50", 0.5, p50, b.bar(1)),
-		row("Export to stream message, p99", 0.99, p99, b.bar(5)),
+		row("Export to stream message, p50", 0.5, p50, b.bar(2)),
+		row("Export to stream message, p99", 0.99, p99, b.bar(10)),
 	}, nil
 }
 

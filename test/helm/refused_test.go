@@ -51,6 +51,7 @@ func TestRefused(t *testing.T) {
 		"settings: {metricStore: {onMissing: hope}}":     "onMissing",
 		"settings: {metricStore: {valueIfNotFound: -1}}": "valueIfNotFound",
 		"settings: {metricStore: {warmUp: soon}}":        "warmUp",
+		"settings: {metricStore: {maxRetention: soon}}":  "maxRetention",
 		"settings: {logs: {logLvl: panic}}":              "logLvl",
 		"settings: {tls: {minVersion: \"1.1\"}}":         "minVersion",
 		"settings: {tls: {secrets: [{name: a}]}}":        "mountPath",

@@ -128,12 +128,12 @@ func TestSameAsPrometheus(t *testing.T) {
 		"deltas in line, after a gap, overlapping, sent again, out of order": {
 			{at: 5, fill: func(ms pmetric.MetricSlice) { deltaOf(ms, 2, 5, 1) }},
 			{at: 10, fill: func(ms pmetric.MetricSlice) { deltaOf(ms, 5, 10, 2) }},
-			{at: 20, fill: func(ms pmetric.MetricSlice) { deltaOf(ms, 15, 20, 4) }},
-			{at: 25, fill: func(ms pmetric.MetricSlice) { deltaOf(ms, 18, 25, 8) }},
-			{at: 26, fill: func(ms pmetric.MetricSlice) { deltaOf(ms, 18, 25, 8) }},
-			{at: 27, fill: func(ms pmetric.MetricSlice) { deltaOf(ms, 10, 15, 16) }},
-			{at: 30, fill: func(ms pmetric.MetricSlice) { deltaOf(ms, 1, 30, 32) }},
-			{at: 35, fill: func(ms pmetric.MetricSlice) { deltaOf(ms, 30, 35, 64) }},
+			{at: 15, fill: func(ms pmetric.MetricSlice) { deltaOf(ms, 12, 15, 4) }},
+			{at: 20, fill: func(ms pmetric.MetricSlice) { deltaOf(ms, 13, 20, 8) }},
+			{at: 21, fill: func(ms pmetric.MetricSlice) { deltaOf(ms, 13, 20, 8) }},
+			{at: 22, fill: func(ms pmetric.MetricSlice) { deltaOf(ms, 8, 13, 16) }},
+			{at: 23, fill: func(ms pmetric.MetricSlice) { deltaOf(ms, 1, 23, 32) }},
+			{at: 25, fill: func(ms pmetric.MetricSlice) { deltaOf(ms, 23, 25, 64) }},
 		},
 		"delta histograms": {
 			{at: 5, fill: func(ms pmetric.MetricSlice) { deltaHistogram(ms, 5, 1, 2, 3) }},
@@ -157,6 +157,7 @@ func TestSameAsPrometheus(t *testing.T) {
 // TestWhereWeDiffer is the whole list, each with its reason.
 func TestWhereWeDiffer(t *testing.T) {
 	const target = `instance="localhost:8080", job="models/vllm"`
+	number := func(p pmetric.NumberDataPoint, s, v float64) { p.SetTimestamp(at(s)); p.SetDoubleValue(v) }
 	for _, c := range []struct {
 		name, why    string
 		pushes       []push
@@ -166,6 +167,15 @@ func TestWhereWeDiffer(t *testing.T) {
 			"a delta's first start", "the total was zero then, and increase() should see the first delta",
 			[]push{{at: 5, fill: func(ms pmetric.MetricSlice) { deltaOf(ms, 2, 5, 1) }}},
 			`{__name__="d", ` + target + "} 1@5s\n", `{__name__="d", ` + target + "} 0@2s 1@5s\n",
+		},
+		{
+			"a series that misses a push", "a dead pod's load must not count for the lookback; the gap stays as reads returned it",
+			[]push{
+				{at: 5, fill: func(ms pmetric.MetricSlice) { number(sum(ms, "u", false), 5, 1) }},
+				{at: 10, fill: func(ms pmetric.MetricSlice) { number(sum(ms, "u", false), 10, 2) }},
+				{at: 20, fill: func(ms pmetric.MetricSlice) { number(sum(ms, "u", false), 20, 3) }},
+			},
+			`{__name__="u", ` + target + "} 1@5s 2@10s 3@20s\n", `{__name__="u", ` + target + "} 1@5s 2@10s stale@17.5s 3@20s\n",
 		},
 		{
 			"a histogram's marker without bounds", "its buckets end, too, or histogram_quantile goes on without its count",

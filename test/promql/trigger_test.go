@@ -2,7 +2,6 @@ package promql
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -75,12 +74,11 @@ func (q told) Exec(ctx context.Context) *promql.Result {
 		if q.trigger.at != nil {
 			at = time.UnixMilli(*q.trigger.at)
 		}
-		v, err := q.plan.Eval(ctx, at)
-		var empty *query.EmptyError
+		v, ok, err := q.plan.Eval(ctx, at)
 		switch {
-		case err == nil:
+		case ok && err == nil:
 			points = append(points, promql.FPoint{T: moment.UnixMilli(), F: v})
-		case !errors.As(err, &empty) && !q.ranged:
+		case err != nil && !q.ranged:
 			return &promql.Result{Err: err}
 		}
 	}

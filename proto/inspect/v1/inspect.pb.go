@@ -29,7 +29,7 @@ const (
 	SeriesState_SERIES_STATE_UNSPECIFIED SeriesState = 0
 	SeriesState_SERIES_STATE_LIVE        SeriesState = 1
 	SeriesState_SERIES_STATE_ENDED       SeriesState = 2
-	SeriesState_SERIES_STATE_GONE        SeriesState = 3
+	SeriesState_SERIES_STATE_LATE        SeriesState = 3
 )
 
 // Enum value maps for SeriesState.
@@ -38,13 +38,13 @@ var (
 		0: "SERIES_STATE_UNSPECIFIED",
 		1: "SERIES_STATE_LIVE",
 		2: "SERIES_STATE_ENDED",
-		3: "SERIES_STATE_GONE",
+		3: "SERIES_STATE_LATE",
 	}
 	SeriesState_value = map[string]int32{
 		"SERIES_STATE_UNSPECIFIED": 0,
 		"SERIES_STATE_LIVE":        1,
 		"SERIES_STATE_ENDED":       2,
-		"SERIES_STATE_GONE":        3,
+		"SERIES_STATE_LATE":        3,
 	}
 )
 
@@ -285,7 +285,7 @@ type TriggerSummary struct {
 	// query is metricQuery as it stands in the ScaledObject.
 	Query  string  `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
 	Target float64 `protobuf:"fixed64,2,opt,name=target,proto3" json:"target,omitempty"`
-	// told is what KEDA was told last; not set if it has asked for the target only.
+	// told is the last decision; not set if KEDA has asked for the target only.
 	Told          *Answer                `protobuf:"bytes,3,opt,name=told,proto3" json:"told,omitempty"`
 	AskedAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=asked_at,json=askedAt,proto3" json:"asked_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -711,7 +711,7 @@ type Trigger struct {
 	Verdict string `protobuf:"bytes,3,opt,name=verdict,proto3" json:"verdict,omitempty"`
 	// now is what KEDA would be told now.
 	Now *Answer `protobuf:"bytes,4,opt,name=now,proto3" json:"now,omitempty"`
-	// told is what KEDA was told last.
+	// told is the last decision.
 	Told      *Answer     `protobuf:"bytes,5,opt,name=told,proto3" json:"told,omitempty"`
 	Selectors []*Selector `protobuf:"bytes,6,rep,name=selectors,proto3" json:"selectors,omitempty"`
 	// selectors_total is how many the query has; only the first are shown.
@@ -955,24 +955,29 @@ func (x *Metadata) GetValueIfNotFound() float64 {
 	return 0
 }
 
-// Answer is what KEDA is told: a value, or an error, which makes it hold.
+// Answer is what the scaler answers KEDA: a value, or an error, by which KEDA
+// holds.
 type Answer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
 	// cause is why, in the words of the metric keda_otel_scaler_answers_total.
 	Cause string `protobuf:"bytes,2,opt,name=cause,proto3" json:"cause,omitempty"`
-	// value is before clamping. Not set if KEDA is told to hold.
+	// value is before clamping. Not set if KEDA holds.
 	Value *float64 `protobuf:"fixed64,3,opt,name=value,proto3,oneof" json:"value,omitempty"`
-	// reported is after clamping. Not set if KEDA is told to hold.
+	// reported is after clamping. Not set if KEDA holds.
 	Reported *float64 `protobuf:"fixed64,4,opt,name=reported,proto3,oneof" json:"reported,omitempty"`
 	Active   bool     `protobuf:"varint,5,opt,name=active,proto3" json:"active,omitempty"`
-	// error is set if KEDA is told to hold.
+	// error is set if KEDA holds.
 	Error string `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
 	// desired_replicas is what the HPA makes of it, its own minimum, maximum,
 	// tolerance and other metrics aside: reported / target, rounded up.
 	DesiredReplicas *int32 `protobuf:"varint,7,opt,name=desired_replicas,json=desiredReplicas,proto3,oneof" json:"desired_replicas,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// warning is what is wrong although there is a value.
+	Warning string `protobuf:"bytes,8,opt,name=warning,proto3" json:"warning,omitempty"`
+	// current is the query's value of the series that push. Not set if it has none.
+	Current       *float64 `protobuf:"fixed64,9,opt,name=current,proto3,oneof" json:"current,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Answer) Reset() {
@@ -1054,16 +1059,30 @@ func (x *Answer) GetDesiredReplicas() int32 {
 	return 0
 }
 
+func (x *Answer) GetWarning() string {
+	if x != nil {
+		return x.Warning
+	}
+	return ""
+}
+
+func (x *Answer) GetCurrent() float64 {
+	if x != nil && x.Current != nil {
+		return *x.Current
+	}
+	return 0
+}
+
 // Selector is a selector of the query with the series that it matches.
 type Selector struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Text  string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
-	// live, ended and gone count the series: pushed and not over; ended by their
-	// senders; fallen silent.
+	// live, ended and late count the series: pushed in time; ended by their
+	// senders; not pushed in time.
 	Live  int32 `protobuf:"varint,2,opt,name=live,proto3" json:"live,omitempty"`
 	Ended int32 `protobuf:"varint,3,opt,name=ended,proto3" json:"ended,omitempty"`
-	Gone  int32 `protobuf:"varint,4,opt,name=gone,proto3" json:"gone,omitempty"`
-	// series are the first of them: those gone, then the live, then the ended.
+	Late  int32 `protobuf:"varint,4,opt,name=late,proto3" json:"late,omitempty"`
+	// series are the first of them: the late, then the live, then the ended.
 	Series []*Series `protobuf:"bytes,5,rep,name=series,proto3" json:"series,omitempty"`
 	// misses tell why none matches.
 	Misses        []*Miss `protobuf:"bytes,6,rep,name=misses,proto3" json:"misses,omitempty"`
@@ -1122,9 +1141,9 @@ func (x *Selector) GetEnded() int32 {
 	return 0
 }
 
-func (x *Selector) GetGone() int32 {
+func (x *Selector) GetLate() int32 {
 	if x != nil {
-		return x.Gone
+		return x.Late
 	}
 	return 0
 }
@@ -1845,7 +1864,7 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"_clamp_minB\f\n" +
 	"\n" +
 	"_clamp_maxB\x15\n" +
-	"\x13_value_if_not_found\"\x90\x02\n" +
+	"\x13_value_if_not_found\"\xd5\x02\n" +
 	"\x06Answer\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
 	"\x05cause\x18\x02 \x01(\tR\x05cause\x12\x19\n" +
@@ -1853,15 +1872,19 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\breported\x18\x04 \x01(\x01H\x01R\breported\x88\x01\x01\x12\x16\n" +
 	"\x06active\x18\x05 \x01(\bR\x06active\x12\x14\n" +
 	"\x05error\x18\x06 \x01(\tR\x05error\x12.\n" +
-	"\x10desired_replicas\x18\a \x01(\x05H\x02R\x0fdesiredReplicas\x88\x01\x01B\b\n" +
+	"\x10desired_replicas\x18\a \x01(\x05H\x02R\x0fdesiredReplicas\x88\x01\x01\x12\x18\n" +
+	"\awarning\x18\b \x01(\tR\awarning\x12\x1d\n" +
+	"\acurrent\x18\t \x01(\x01H\x03R\acurrent\x88\x01\x01B\b\n" +
 	"\x06_valueB\v\n" +
 	"\t_reportedB\x13\n" +
-	"\x11_desired_replicas\"\xd4\x01\n" +
+	"\x11_desired_replicasB\n" +
+	"\n" +
+	"\b_current\"\xd4\x01\n" +
 	"\bSelector\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
 	"\x04live\x18\x02 \x01(\x05R\x04live\x12\x14\n" +
 	"\x05ended\x18\x03 \x01(\x05R\x05ended\x12\x12\n" +
-	"\x04gone\x18\x04 \x01(\x05R\x04gone\x12;\n" +
+	"\x04late\x18\x04 \x01(\x05R\x04late\x12;\n" +
 	"\x06series\x18\x05 \x03(\v2#.keda_otel_scaler.inspect.v1.SeriesR\x06series\x129\n" +
 	"\x06misses\x18\x06 \x03(\v2!.keda_otel_scaler.inspect.v1.MissR\x06misses\"\xbc\x02\n" +
 	"\x06Series\x12G\n" +
@@ -1920,7 +1943,7 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x18SERIES_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11SERIES_STATE_LIVE\x10\x01\x12\x16\n" +
 	"\x12SERIES_STATE_ENDED\x10\x02\x12\x15\n" +
-	"\x11SERIES_STATE_GONE\x10\x032\x8c\x04\n" +
+	"\x11SERIES_STATE_LATE\x10\x032\x8c\x04\n" +
 	"\x0eInspectService\x12\x82\x01\n" +
 	"\x11ListScaledObjects\x125.keda_otel_scaler.inspect.v1.ListScaledObjectsRequest\x1a6.keda_otel_scaler.inspect.v1.ListScaledObjectsResponse\x12|\n" +
 	"\x0fGetScaledObject\x123.keda_otel_scaler.inspect.v1.GetScaledObjectRequest\x1a4.keda_otel_scaler.inspect.v1.GetScaledObjectResponse\x12\x84\x01\n" +

@@ -153,7 +153,8 @@ func (r *Ring) PushRaw(t int64, word uint64, hist *histogram.FloatHistogram) {
 // CopyTo copies the ring into dst, and reuses the memory of dst and of spare, which
 // it uses for histograms.
 func (r *Ring) CopyTo(dst *Ring, spare *[]*histogram.FloatHistogram) {
-	words := append(dst.words[:0], r.words...)
+	dst.words = append(dst.words[:0], r.words...)
+	words := dst.words
 	*dst = *r
 	if dst.words = words; r.hists != nil {
 		*spare = append((*spare)[:0], *r.hists...)

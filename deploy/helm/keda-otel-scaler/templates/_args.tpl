@@ -8,6 +8,9 @@
 - --http-address=:{{ $settings.restApiPort }}
 - --telemetry-address=:{{ $settings.internalMetricsPort }}
 - --retention={{ int64 $store.retentionSeconds }}s
+{{- with $store.maxRetention }}
+- --max-retention={{ . }}
+{{- end }}
 {{- with $store.lookback }}
 - --lookback={{ . }}
 {{- end }}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
@@ -16,14 +18,17 @@ var ErrUnknown = errors.New("KEDA has not asked about this ScaledObject")
 // MaxShown bounds the triggers of one ScaledObject that are shown.
 const MaxShown = 16
 
-// Answer is what KEDA is told: a value, or an error, by which it holds.
+// Answer is what the scaler answers KEDA: a value, or an error, by which KEDA
+// holds.
 type Answer struct {
 	At       time.Time
 	Cause    string
-	Value    float64 // before clamping
-	Reported float64 // after it
+	Current  *float64 // the query's value of the series that push; nil if it has none
+	Value    float64  // before clamping
+	Reported float64  // after it
 	Active   bool
-	Error    string // not empty if KEDA is told to hold
+	Error    string // not empty if KEDA holds
+	Warning  string // what is wrong although there is a value
 	Desired  int64  // replicas: Reported / target, rounded up
 }
 
@@ -47,13 +52,14 @@ type Metadata struct {
 // Trigger is what is remembered of a trigger. It is the caller's.
 type Trigger struct {
 	Metadata    Metadata
-	Told        *Answer // the last; nil if KEDA has only asked for the target
+	Told        *Answer // the last decision; nil if KEDA has only asked for the target
 	AskedAt     time.Time
 	Asked       []Asked
 	Peers       []Peer // the one that asked last first, maxPeers at most
 	Streams     int
 	Transitions []Transition // the newest first
 	Failures    []Failure    // the newest first
+	Results     []Result     // the oldest first
 }
 
 // Summary is a ScaledObject as remembered.
@@ -105,13 +111,13 @@ func (s *Server) remembered(object Object) (Summary, []*state, error) {
 	sum.Total = len(states)
 	states = states[:min(len(states), MaxShown)]
 	for _, st := range states {
-		sum.Triggers = append(sum.Triggers, st.shown())
+		sum.Triggers = append(sum.Triggers, st.view())
 	}
 	return sum, states, nil
 }
 
 // shown copies what is remembered.
-func (st *state) shown() Trigger {
+func (st *state) view() Trigger {
 	t := st.trigger.Load()
 	shown := Trigger{
 		Metadata: Metadata{
@@ -129,11 +135,12 @@ func (st *state) shown() Trigger {
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if !st.at.IsZero() {
-		told := t.answer(st.at, st.told)
+	if d := st.last.Load(); d != nil {
+		told := t.answer(d, st.plan)
 		shown.Told = &told
 	}
-	shown.Transitions, shown.Failures = reversed(st.transitions), reversed(st.failures)
+	h := &st.history
+	shown.Transitions, shown.Failures, shown.Results = reversed(h.transitions), reversed(h.failures), slices.Clone(h.results)
 	return shown
 }
 
@@ -146,21 +153,32 @@ func reversed[T any](all []T) []T {
 }
 
 // answer is a decision with what the HPA makes of it.
-func (t *trigger) answer(at time.Time, a answer) Answer {
-	out := Answer{At: at, Cause: string(a.cause)}
-	if a.err != nil {
-		out.Error = a.err.Error()
+func (t *trigger) answer(d *decision, plan *query.Plan) Answer {
+	out := Answer{At: time.UnixMilli(d.at), Cause: string(d.cause), Active: d.active, Warning: d.warning}
+	if !math.IsNaN(d.current) {
+		out.Current = &d.current
+	}
+	err := d.err
+	if err == nil {
+		_, err = t.metricValue(d.value, plan)
+	}
+	if err != nil {
+		if d.err == nil {
+			out.Cause = string(causeHoldFailed)
+		}
+		out.Error = brief(strings.ReplaceAll(err.Error(), plan.String(), "the query"))
 		return out
 	}
-	out.Value, out.Active, out.Reported = a.value, a.active, t.clamp(a.value)
-	// KEDA makes 0 of what is negative, and of a target as of the value thousandths.
-	out.Desired = int64(math.Ceil(max(out.Reported, 0) / t.target))
+	out.Value, out.Reported = d.value, t.reported(d.value)
+	if t.clamp(d.value) < 0 {
+		out.Warning = strings.TrimPrefix(out.Warning+"; the value is negative, which KEDA reads as 0", "; ")
+	}
+	out.Desired = int64(math.Ceil(out.Reported / t.target))
 	return out
 }
 
-// Explain tells what a ScaledObject's answers are made of, with at most limit
-// series for each selector. It changes nothing that KEDA is told. The error wraps
-// ErrUnknown.
+// Explain tells what a ScaledObject's decisions are made of, with at most limit
+// series for each selector. The error wraps ErrUnknown.
 func (s *Server) Explain(ctx context.Context, object Object, limit int) (View, error) {
 	sum, states, err := s.remembered(object)
 	v := View{Summary: sum}
@@ -168,8 +186,15 @@ func (s *Server) Explain(ctx context.Context, object Object, limit int) (View, e
 		return v, err
 	}
 	for i, st := range states {
-		e, err := s.explain(ctx, st, sum.Triggers[i], limit)
+		d, err := s.current(ctx, st)
 		if err != nil {
+			return v, err
+		}
+		e := Explained{Trigger: sum.Triggers[i], Evaluated: st.plan.String(), Now: st.trigger.Load().answer(d, st.plan)}
+		if e.Explanation, err = st.plan.Explain(ctx, limit); err != nil {
+			e.Trouble = brief(err.Error())
+		}
+		if err := ctx.Err(); err != nil {
 			return v, err
 		}
 		v.Explained = append(v.Explained, e)
@@ -177,38 +202,64 @@ func (s *Server) Explain(ctx context.Context, object Object, limit int) (View, e
 	return v, nil
 }
 
-func (s *Server) explain(ctx context.Context, st *state, t Trigger, limit int) (Explained, error) {
-	e := Explained{Trigger: t}
-	q, err := s.question(st)
-	if err != nil {
-		return e, err
-	}
-	e.Evaluated = q.plan.String()
-	now := s.opts.Now()
-	situation := s.situation(ctx, q, now)
-	st.mu.Lock()
-	situation.memory = st.memory
-	st.mu.Unlock()
-	a := decide(situation)
-	if a.err == nil {
-		if _, a.err = q.metricValue(a.value); a.err != nil {
-			a.cause = causeFailed
+// pause is how long a follower waits after a change: what it shows is for people,
+// and is made from all of an object's series.
+const followPause = 100 * time.Millisecond
+
+// Follow sends a ScaledObject's view now, and after each change of a decision,
+// until send fails, ctx is done, or the server stops, which is no error. The
+// error wraps ErrUnknown if the object is not known, or no longer.
+func (s *Server) Follow(ctx context.Context, object Object, limit int, send func(View) error) error {
+	changed := s.objects.watch(object)
+	defer s.objects.unwatch(object, changed)
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for sent := ""; ; {
+		v, err := s.Explain(ctx, object, limit)
+		if err != nil {
+			return err
+		}
+		if now := v.digest(); now != sent {
+			if err := send(v); err != nil {
+				return err
+			}
+			sent = now
+		}
+		pause.Reset(followPause)
+		for _, wake := range []func() bool{
+			func() bool {
+				select {
+				case <-pause.C:
+					return true
+				case <-ctx.Done():
+				case <-s.stopped:
+				}
+				return false
+			},
+			func() bool {
+				select {
+				case <-changed:
+					return true
+				case <-ctx.Done():
+				case <-s.stopped:
+				}
+				return false
+			},
+		} {
+			if !wake() {
+				return ctx.Err()
+			}
 		}
 	}
-	if a.err != nil {
-		a.err = heldError(situation.brief(a.err))
-	}
-	e.Now = q.trigger.answer(now, a)
-	if e.Explanation, err = q.plan.Explain(ctx, limit); err != nil {
-		e.Trouble = brief(err.Error())
-	}
-	return e, ctx.Err()
 }
 
-// question is the one that KEDA asks.
-func (s *Server) question(st *state) (*question, error) {
-	q := &question{object: st.key.String(), trigger: st.trigger.Load(), state: st}
-	var err error
-	q.plan, err = s.opts.Queries.CompileWithin(s.Scope(st.key.Namespace), st.key.query, st.key.over)
-	return q, err
+// digest is what must differ for a view to be news.
+func (v *View) digest() string {
+	var out strings.Builder
+	fmt.Fprint(&out, v.Refusal != nil)
+	for i := range v.Explained {
+		a := v.Explained[i].Now
+		fmt.Fprint(&out, " ", v.Explained[i].Metadata.Target, a.Cause, a.Value, a.Active, a.Error, a.Warning)
+	}
+	return out.String()
 }

@@ -10,6 +10,8 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
@@ -38,15 +40,19 @@ func TestHistoryIsBoundedAndNewestFirst(t *testing.T) {
 
 func TestErrorsAreCountedWhileTheyRepeat(t *testing.T) {
 	r := newRig(t, Options{})
-	md := with(kserve, "metricQuery", kserve["metricQuery"]+strings.Repeat(" + 0", 2000))
+	md := metricQuery(kserve[keyQuery] + strings.Repeat(" + 0", 2000))
 	q, err := r.server.lookup(t.Context(), ref(md), rpcMetrics)
 	require.NoError(t, err)
+	st := q.state
 	for i := range 2 * maxErrors {
 		for second := range 3 {
-			q.state.decide(situation{
-				trigger: q.trigger, plan: q.plan, at: time.Unix(int64(100*i+second), 0),
-				err: fmt.Errorf("%w: %s has failed %d times", query.ErrEvaluation, q.plan, i),
-			}, func(cause, cause, answer) {})
+			d := (&situation{
+				trigger: q.trigger, plan: st.plan, at: int64(100*i+second) * 1000,
+				err: fmt.Errorf("%w: %s has failed %d times", query.ErrEvaluation, st.plan, i),
+			}).decide()
+			st.mu.Lock()
+			r.server.recordLocked(st, &d)
+			st.mu.Unlock()
 		}
 	}
 	sum, err := r.server.Remembered(model)
@@ -65,25 +71,52 @@ func TestErrorsAreCountedWhileTheyRepeat(t *testing.T) {
 	require.Len(t, brief(strings.Repeat("é", maxText)), maxText+len("..."))
 }
 
-// TestAskingWhyChangesNothing: neither what is remembered, nor what is counted.
-func TestAskingWhyChangesNothing(t *testing.T) {
+// TestResultsAreBounded: at most one a second, for the retention.
+func TestResultsAreBounded(t *testing.T) {
 	r := newRig(t, Options{})
-	r.push("a", 5)
-	r.require(kserve, 5, true)
-	before, err := r.server.Remembered(model)
+	for i := range 1000 {
+		r.wait(250 * time.Millisecond)
+		r.push("a", float64(i))
+		r.require(kserve, float64(i), i > 0)
+	}
+	sum, err := r.server.Remembered(model)
 	require.NoError(t, err)
-	r.wait(10 * time.Minute)
-	r.push("a", 0)
+	results := sum.Triggers[0].Results
+	require.Len(t, results, 120)
+	for i, res := range results[:len(results)-1] {
+		require.Equal(t, res.At/1000+1, results[i+1].At/1000)
+	}
+	last := results[len(results)-1]
+	require.Equal(t, Result{At: r.ms.Load(), Current: 999, Reported: 999, Active: true}, last)
+	require.Equal(t, causeValue, causes[last.Cause])
+}
+
+// TestExplainReportsTheDecision that KEDA would get, and counts no question.
+func TestExplainReportsTheDecision(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	r := newRig(t, Options{Registerer: reg})
+	r.pods(4, 5)
+	r.require(kserve, 9, true)
+	asked := func() []Asked {
+		sum, err := r.server.Remembered(model)
+		require.NoError(t, err)
+		return sum.Triggers[0].Asked
+	}
+	before, answers := asked(), testutil.ToFloat64(r.server.metrics.answers[causeValue])
+	r.steps(2, func() { r.pushAll(4) })
 	v, err := r.server.Explain(t.Context(), model, 10)
 	require.NoError(t, err)
-	require.InDelta(t, 0, v.Explained[0].Now.Value, 0)
-	r.wait(10 * time.Minute)
-	r.store.Sweep()
-	after, err := r.server.Remembered(model)
-	require.NoError(t, err)
-	after.At = before.At
-	require.Equal(t, before, after)
-	r.requireHeld(kserve, "there was load when it last did")
+	now := v.Explained[0].Now
+	require.Equal(t, "partial_loss", now.Cause)
+	require.InDelta(t, 9, now.Reported, 0)
+	require.InDelta(t, 4, *now.Current, 0)
+	require.Contains(t, now.Warning, "1 series with load")
+	require.EqualValues(t, 3, now.Desired)
+	require.Equal(t, 1, v.Explained[0].Explanation.Selectors[0].Late)
+	require.Equal(t, before, asked())
+	require.InDelta(t, answers, testutil.ToFloat64(r.server.metrics.answers[causeValue]), 0)
+	require.InDelta(t, 0, testutil.ToFloat64(r.server.metrics.answers[causeLoss]), 0)
+	r.require(kserve, 9, true)
 }
 
 func TestForgottenTriggersAreNotListed(t *testing.T) {

@@ -1,0 +1,246 @@
+package scaler
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/query"
+)
+
+// endedIntervals is for how many of its push intervals a series that its sender
+// ended is lost while other series of the query go on: a failed scrape ends the
+// series of a pod as well, and the next scrape brings them back.
+const endedIntervals = 3
+
+// minPatience is the shortest silence, in ms, after which the store calls a series
+// late. Otherwise that is one and a half of its push intervals.
+const minPatience = 2000
+
+// completeness tells what is missing of what a query reads.
+type completeness struct {
+	at    int64 // ms
+	until int64 // up to when this stays so without a push, in ms
+	live  int   // series that push
+	seen  int   // series at all, without those that are forgotten
+
+	latest int64 // when a silent series pushed last, in ms
+
+	// lost are the series that are missing and had load, in the order of their last
+	// arrival.
+	lost      []query.Silent
+	uncovered int // series, live or lost, without data for the whole window
+
+	// unloaded are series without load that stand for a selector which matches
+	// nothing else: they count with their last values.
+	unloaded map[query.SeriesID]struct{}
+	// carried are the unloaded and the lost series.
+	carried map[query.SeriesID]struct{}
+
+	absent  []bool // by selector: it matches nothing
+	current []bool // by selector: it matches nothing that is not lost
+	needed  bool   // some selector matches something, or none has to
+	ended   bool   // every series that is not live was ended by its sender
+}
+
+// assess finds out what is missing from a survey. A series is forgotten one
+// retention (ms) after its last sample.
+func assess(s *query.Survey, retention int64) completeness {
+	c := completeness{at: s.At, until: s.Until, ended: true}
+	silent := 0
+	for i := range s.Matched {
+		for j := range s.Matched[i].Silent {
+			c.latest = max(c.latest, s.Matched[i].Silent[j].Arrived)
+		}
+		c.live += s.Matched[i].Live
+		c.uncovered += s.Matched[i].Uncovered
+		silent += len(s.Matched[i].Silent)
+	}
+	c.seen = c.live
+	if silent == 0 && c.live > 0 && !slices.ContainsFunc(s.Matched, func(m query.Matched) bool { return m.Live == 0 }) {
+		c.needed = true
+		return c // the usual case
+	}
+	n := len(s.Matched)
+	flags := make([]bool, 2*n)
+	c.absent, c.current = flags[:n:n], flags[n:]
+	c.unloaded, c.carried = map[query.SeriesID]struct{}{}, map[query.SeriesID]struct{}{}
+	required := false
+	for i := range s.Matched {
+		m := &s.Matched[i]
+		unloaded, lost := c.selector(m, retention)
+		if m.Live == 0 && !lost {
+			for _, id := range unloaded {
+				c.unloaded[id] = struct{}{}
+				c.carried[id] = struct{}{}
+			}
+			c.absent[i] = len(unloaded) == 0
+		}
+		c.current[i] = m.Live == 0 && (lost || c.absent[i])
+		required = required || !m.Optional
+		c.needed = c.needed || !c.absent[i]
+	}
+	c.needed = c.needed || !required
+	slices.SortFunc(c.lost, func(a, b query.Silent) int { return cmp.Compare(a.Arrived, b.Arrived) })
+	return c
+}
+
+// selector sorts a selector's silent series: those that are lost, and those that
+// had no load.
+func (c *completeness) selector(m *query.Matched, retention int64) (unloaded []query.SeriesID, lost bool) {
+	for _, s := range m.Silent {
+		forgotten := s.Arrived + retention
+		if forgotten <= c.at {
+			continue
+		}
+		c.seen++
+		c.until = min(c.until, forgotten)
+		c.ended = c.ended && s.Ended > 0
+		switch {
+		case s.Value == 0 && !s.Histogram && !m.ZeroCounts:
+			unloaded = append(unloaded, s.ID)
+			continue
+		case s.Ended > 0:
+			over := s.Ended + endedIntervals*s.Interval
+			if c.live > 0 && over <= c.at || over <= c.latest { // others went on for so long
+				continue
+			}
+			if c.live > 0 {
+				c.until = min(c.until, over)
+			}
+		}
+		lost = true
+		if _, known := c.carried[s.ID]; !known {
+			c.carried[s.ID] = struct{}{}
+			c.lost = append(c.lost, s)
+			if s.Uncovered {
+				c.uncovered++
+			}
+		}
+	}
+	return unloaded, lost
+}
+
+// patience returns after which silence (ms) a lost series is late: the longest of them.
+func (c *completeness) patience() int64 {
+	longest := int64(minPatience)
+	for i := range c.lost {
+		longest = max(longest, 3*c.lost[i].Interval/2)
+	}
+	return longest
+}
+
+// floors are a trigger's values in hindsight: what the query was when series were
+// there last that are lost since. The highest counts.
+type floors struct {
+	entries []floor                  // each higher than all that are newer
+	lost    map[query.SeriesID]int64 // those that have an entry, by their last arrival (ms)
+}
+
+// floor is an entry: the value at a moment, in ms.
+type floor struct {
+	At    int64   `json:"at"`
+	Value float64 `json:"value"`
+}
+
+// maxFloors bounds the entries of a trigger.
+const maxFloors = 128
+
+const (
+	// sharedMoment is how close losses share an evaluation, in ms.
+	sharedMoment = 1000
+	// maxMoments is how many losses at once have an evaluation of their own. A shared one
+	// is of values from before some of the series pushed last.
+	maxMoments = 16
+)
+
+// add adds an entry. What is older and not higher will never count again.
+func (f *floors) add(e floor) {
+	f.entries = slices.DeleteFunc(f.entries, func(o floor) bool { return o.Value <= e.Value && o.At <= e.At })
+	if slices.ContainsFunc(f.entries, func(o floor) bool { return o.Value >= e.Value && o.At >= e.At }) {
+		return
+	}
+	f.entries = append(f.entries, e)
+	slices.SortFunc(f.entries, func(a, b floor) int { return cmp.Compare(a.At, b.At) })
+	if len(f.entries) > maxFloors {
+		f.entries = append(f.entries[:1:1], f.entries[len(f.entries)-maxFloors+1:]...) // the highest stays
+	}
+}
+
+// know takes note of losses that have an entry.
+func (f *floors) know(losses []query.Silent) {
+	if f.lost == nil {
+		f.lost = map[query.SeriesID]int64{}
+	}
+	for i := range losses {
+		f.lost[losses[i].ID] = losses[i].Arrived
+	}
+}
+
+// highest returns the highest entry; ok is false if there is none.
+func (f *floors) highest() (v float64, ok bool) {
+	v = math.Inf(-1)
+	for _, e := range f.entries {
+		v, ok = max(v, e.Value), true
+	}
+	return v, ok
+}
+
+// expire removes entries from before a moment (ms), and what is no longer lost. It
+// tells whether any of that was forgotten, which it is if it pushed last before
+// another moment, and whether any is back.
+func (f *floors) expire(before, forgotten int64, lost []query.Silent) (forgot, back bool) {
+	f.entries = slices.DeleteFunc(f.entries, func(e floor) bool { return e.At <= before })
+	if len(f.lost) == 0 {
+		return false, false
+	}
+	still := make(map[query.SeriesID]int64, len(lost))
+	for i := range lost {
+		if at, ok := f.lost[lost[i].ID]; ok && at == lost[i].Arrived {
+			still[lost[i].ID] = at
+			delete(f.lost, lost[i].ID)
+		}
+	}
+	for _, at := range f.lost {
+		forgot, back = forgot || at <= forgotten, back || at > forgotten
+	}
+	f.lost = still
+	return forgot, back
+}
+
+// clear forgets all.
+func (f *floors) clear() { f.entries, f.lost = nil, nil }
+
+// move adds d ms to all times: the clock was set.
+func (f *floors) move(d int64) {
+	for i := range f.entries {
+		f.entries[i].At += d
+	}
+	for id := range f.lost {
+		f.lost[id] += d
+	}
+}
+
+// newMoments returns the moments of losses that have no entry yet, oldest first,
+// each with the series that became lost then. Where there are many, those within one
+// second share a moment, the first, at which all of them were there.
+func (f *floors) newMoments(lost []query.Silent) (moments [][]query.Silent) {
+	var unknown []query.Silent
+	for i := range lost {
+		if at, ok := f.lost[lost[i].ID]; !ok || at != lost[i].Arrived {
+			unknown = append(unknown, lost[i])
+		}
+	}
+	var shared int64
+	if len(unknown) > maxMoments {
+		shared = sharedMoment
+	}
+	for i := range unknown {
+		if last := len(moments) - 1; last >= 0 && unknown[i].Arrived-moments[last][0].Arrived <= shared {
+			moments[last] = append(moments[last], unknown[i])
+			continue
+		}
+		moments = append(moments, unknown[i:i+1:i+1])
+	}
+	return moments
+}

@@ -1,0 +1,176 @@
+package scaler
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/query"
+)
+
+// ErrWarming is wrapped when there is no use in a snapshot: the senders have not
+// come back yet, and a restart from it would take those that have for all.
+var ErrWarming = errors.New("the senders may not have come back yet")
+
+// storedBlock is how many triggers a block of a snapshot holds.
+const storedBlock = 1000
+
+// stored is what a snapshot has of a trigger.
+type stored struct {
+	Namespace  string         `json:"namespace"`
+	Name       string         `json:"name"`
+	Query      string         `json:"query"`
+	Over       query.OverTime `json:"over"`
+	Activation float64        `json:"activation"`
+	Missing    Missing        `json:"missing,omitzero"`
+	Active     bool           `json:"active"`
+	Unknown    bool           `json:"unknown,omitempty"` // whether it is active was never known
+	Seen       bool           `json:"seen,omitempty"`
+	Ended      bool           `json:"ended,omitempty"`
+	Forgotten  bool           `json:"forgotten,omitempty"`
+	Floors     []floor        `json:"floors,omitempty"`
+	Complete   *floor         `json:"complete,omitempty"` // the last complete value
+	Results    []Result       `json:"results,omitempty"`
+}
+
+func (s *stored) key() triggerKey {
+	return triggerKey{Object{s.Namespace, s.Name}, s.Query, s.Over, s.Activation, s.Missing}
+}
+
+// storedTriggers is a block of a snapshot.
+type storedTriggers struct {
+	Since    int64    `json:"since"` // since when the data is complete, in ms
+	Triggers []stored `json:"triggers"`
+}
+
+// Snapshot hands what it knows of triggers to emit, in blocks for Restore. The
+// error wraps ErrWarming during the warm-up of a start without a snapshot.
+func (s *Server) Snapshot(emit func(block []byte) error) error {
+	start := s.start.Load()
+	if now := s.opts.Queries.Steady(); start.without && now < start.warmUpEnd {
+		return fmt.Errorf("%w, %s after the start", ErrWarming, time.Duration(now-start.at)*time.Millisecond)
+	}
+	for all, first := s.stored(), true; len(all) > 0 || first; first = false {
+		n := min(len(all), storedBlock)
+		block, err := json.Marshal(storedTriggers{start.since + s.opts.Queries.ClockShift(), all[:n]})
+		if err != nil {
+			return fmt.Errorf("triggers: %w", err)
+		}
+		if err := emit(block); err != nil {
+			return err
+		}
+		all = all[n:]
+	}
+	return nil
+}
+
+func (s *Server) stored() (all []stored) {
+	o := &s.objects
+	o.mu.Lock() // first: what KEDA asks about meanwhile is among the triggers then
+	for _, of := range o.restored {
+		all = append(all, of...)
+	}
+	o.mu.Unlock()
+	for _, st := range s.triggers.Values() {
+		if one, known := st.stored(); known {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// stored returns what a snapshot has of the trigger.
+func (st *state) stored() (one stored, known bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	m := &st.memory
+	one = stored{
+		Namespace: st.key.Namespace, Name: st.key.Name, Query: st.key.query, Over: st.key.over, Activation: st.key.activation, Missing: st.key.missing,
+		Active: m.active, Unknown: !m.known, Seen: m.seen, Ended: m.ended, Forgotten: m.forgotten || m.fading || m.returning > 0,
+		Floors: append([]floor(nil), m.floors.entries...), Results: append([]Result(nil), st.history.results...),
+	}
+	if m.isComplete {
+		complete := m.complete
+		one.Complete = &complete
+	}
+	if d := st.last.Load(); d != nil && !math.IsNaN(d.current) { // all series are lost after a restart
+		one.Floors = append(one.Floors, floor{d.at, d.current})
+	}
+	return one, m.known || m.seen
+}
+
+// Restore takes a block of a snapshot, before the server serves.
+func (s *Server) Restore(block []byte) error {
+	var d storedTriggers
+	if err := json.Unmarshal(block, &d); err != nil {
+		return fmt.Errorf("triggers: %w", err)
+	}
+	o := &s.objects
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, t := range d.Triggers {
+		if o.restoredCount < MaxTriggers {
+			o.restored[t.key().Object] = append(o.restored[t.key().Object], t)
+			o.restoredCount++
+		}
+	}
+	s.start.Load().since = d.Since
+	return nil
+}
+
+// Restored says that the store has what it had when the snapshot was taken, with
+// the times of samples moved back by so much. It comes after Restore, before the
+// server serves. The time in between is nobody's silence.
+func (s *Server) Restored(taken time.Time, moved time.Duration) {
+	was := s.start.Load()
+	now := s.now()
+	start := s.newStart(s.opts.WarmUp)
+	start.without, start.restored = false, start.at
+	if start.since = was.since - moved.Milliseconds(); was.since == 0 { // of a version that did not write it
+		start.since = taken.UnixMilli()
+	}
+	start.since -= s.opts.Queries.ClockShift()
+	s.start.Store(start)
+	away := now - taken.UnixMilli()
+	s.objects.mu.Lock()
+	defer s.objects.mu.Unlock()
+	for _, of := range s.objects.restored {
+		for i := range of {
+			for j := range of[i].Floors {
+				of[i].Floors[j].At += away - moved.Milliseconds()
+			}
+			if of[i].Complete != nil {
+				of[i].Complete.At += away - moved.Milliseconds()
+			}
+			for j := range of[i].Results {
+				of[i].Results[j].At -= moved.Milliseconds()
+			}
+		}
+	}
+}
+
+// Forget drops what was restored: the rest of the snapshot could not be read.
+func (s *Server) Forget() {
+	s.objects.mu.Lock()
+	defer s.objects.mu.Unlock()
+	clear(s.objects.restored)
+	s.objects.restoredCount = 0
+	s.start.Store(s.newStart(s.opts.WarmUp))
+}
+
+// restore gives a trigger that KEDA asks about again its past.
+func (st *state) restore(from *stored) {
+	m := &st.memory
+	m.known, m.active = !from.Unknown, from.Active
+	m.seen, m.ended, m.forgotten = from.Seen, from.Ended, from.Forgotten
+	for _, e := range from.Floors {
+		m.floors.add(e)
+	}
+	if from.Complete != nil {
+		m.complete, m.isComplete = *from.Complete, true
+	}
+	st.history.results = from.Results
+	st.shown.Store(from.Active)
+}
