@@ -60,7 +60,9 @@ func TestWarmUp(t *testing.T) {
 	activity := s.watch(t, namespace, wrapped(running, namespace), "4")
 	s.pusher(t, namespace).push(t, 3)
 	activity.becomes(t, true)
-	require.ErrorContains(t, consumer.held(t, follows), "waits for the others to come back")
+	held := consumer.held(t, follows)
+	require.ErrorContains(t, held, "for the senders to come back")
+	require.ErrorContains(t, held, "of what has been pushed the query is 3")
 }
 
 // TestBadMetadata is refused by the name of the key. Without a target KEDA's client

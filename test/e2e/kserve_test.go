@@ -7,6 +7,8 @@ import (
 	"github.com/kedacore/keda/v2/pkg/scalers"
 	"github.com/stretchr/testify/require"
 	v2 "k8s.io/api/autoscaling/v2"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/test/e2e/sidecar"
 )
 
 // TestKServeExample is the third example of KServe's KEDA page, from the model
@@ -15,7 +17,9 @@ import (
 func TestKServeExample(t *testing.T) {
 	t.Parallel()
 	const namespace = "example"
-	s := startScaler(t)
+	const retention = 30 * time.Second
+	// Without a warm-up: a trigger that KEDA asks about within it holds until the first push.
+	s := startScaler(t, "--warm-up=0s", "--retention="+retention.String())
 	query := wrapped(running, namespace)
 	consumer := s.consume(t, namespace, query, "4")
 	// The ScaledObject is there before the first pod: nothing has started yet.
@@ -50,12 +54,21 @@ func TestKServeExample(t *testing.T) {
 		setRunning(pods, 5, 1, 2)
 		consumer.becomes(t, follows, reading{8, true}, 0, answered)
 	})
-	t.Run("pods that end in good order leave zero and no error", func(t *testing.T) {
-		// The scrape that fails makes the Collector send staleness markers.
+	t.Run("pods that end in good order leave their value for one retention, then zero, and no error", func(t *testing.T) {
+		// The scrape that fails makes the Collector send staleness markers. A failed scrape
+		// of pods that go on looks the same, so the load stays until it is forgotten. The
+		// value is as of the last push of a pod, so each pushes its load once more before.
+		s.pushOnceMore(t, namespace, pods)
+		ended := time.Now()
 		for _, p := range pods {
 			p.Stop(t)
 		}
-		consumer.becomes(t, follows, reading{0, false}, 0, answered)
+		consumer.becomes(t, retention+follows, reading{0, false}, 0, func(got reading, err error) error {
+			if time.Since(ended) < retention-2*sidecar.ScrapeInterval { // the last samples are from up to one scrape before
+				return only(8)(got, err)
+			}
+			return between(0, 8)(got, err) // one pod after the other is forgotten, as it ended
+		})
 		for _, p := range pods {
 			require.Zero(t, p.Terminate(t))
 			require.NotContains(t, p.Log(), "Exporting failed")

@@ -3,8 +3,8 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"math"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,34 +24,76 @@ type fleet struct {
 	otlp      collector.MetricsServiceClient
 	keda      externalscaler.ExternalScalerClient
 
-	made  int
-	pods  []*livePod
-	lost  []lostPod
-	sums  []pastSum
-	steps int
+	made   int
+	pods   []*livePod
+	gone   []*gonePod // that may still count
+	pushed time.Time  // the last push of any pod began
+	took   time.Duration
+	events []string
+	steps  int
 
 	mu      sync.Mutex // guards what follows
-	active  bool       // what it is
+	active  bool       // what it is,
+	known   bool       // if that is known
 	told    bool       // on the stream
 	open    bool       // there is one, and it has told something
 	differs time.Time  // since when the two are not the same
 }
 
 type livePod struct {
-	name string
-	load float64
+	name   string
+	load   float64
+	pushes int
+	began  time.Time     // the last push
+	gap    time.Duration // the longest between two pushes, which no push interval exceeds
 }
 
-// lostPod fell silent at a time, when the sum was that.
-type lostPod struct {
-	at        time.Time
-	load, sum float64
+// gonePod fell silent, or was ended by a marker.
+type gonePod struct {
+	name  string
+	load  float64 // as pushed last
+	at    time.Time
+	ended bool
+	// until is how long it is lost while other pods go on, if it was ended; otherwise
+	// how long its loss may not be noticed.
+	until time.Duration
+	// floor is the least that the product's value in hindsight for this loss may be: the
+	// sum when the pod pushed last, without those that are lost later and may be noticed
+	// first.
+	floor float64
+	with  map[string]float64 // the other pods' loads then
 }
 
-// pastSum is the most that the sum may have been read as.
-type pastSum struct {
-	at   time.Time
-	most float64
+const (
+	// interval is no less than the longest push interval of the metric, which counts for
+	// a pod with a single push: the Collector's, and what a busy machine adds.
+	interval = 3 * time.Second
+	// sweep is how long it takes for that to be known.
+	sweep = 6 * time.Second
+)
+
+// lagTolerance is how long a push may take for the product to know which samples had
+// arrived when a pod pushed last: it stores the lag of the newest sample alone, and
+// tolerates 100 ms between that and the others. Beyond that the value in hindsight is of
+// the push before or after, so it is not compared.
+const lagTolerance = 80 * time.Millisecond
+
+// late is how long a pod may be silent before it is late: 1.5 push intervals, two
+// seconds at least. Each poll notices it, and there is one at each step.
+func (p *livePod) late() time.Duration {
+	if p.pushes < 2 {
+		return sweep + interval*3/2
+	}
+	return max(late, p.gap*3/2)
+}
+
+// failed is how long the end of a pod may have been a failed scrape: three push
+// intervals.
+func (p *livePod) failed() time.Duration {
+	if p.pushes < 2 {
+		return sweep + 3*interval
+	}
+	return 3 * p.gap
 }
 
 func newFleet(t *testing.T, s *soak, namespace string, exact bool, rng *rand.Rand) *fleet {
@@ -89,7 +131,14 @@ func (f *fleet) step() {
 	case chance < 27 && len(f.pods) > 0 && !f.exact:
 		sum := f.sum()
 		p := f.drop()
-		f.lost = append(f.lost, lostPod{at: time.Now(), load: p.load, sum: sum})
+		if f.took > lagTolerance {
+			sum = 0 // no bound
+		}
+		g := &gonePod{name: p.name, load: p.load, at: time.Now(), until: p.late(), floor: sum, with: map[string]float64{}}
+		for _, other := range f.pods {
+			g.with[other.name] = other.load
+		}
+		f.gone = append(f.gone, g)
 	}
 	for _, p := range f.pods {
 		p.load = float64(f.rng.IntN(6))
@@ -99,12 +148,21 @@ func (f *fleet) step() {
 			p.load = 0
 		}
 	}
-	if err := f.push(ended); err != nil {
+	began := time.Now()
+	err := f.push(ended)
+	if f.took = time.Since(began); f.took > lagTolerance {
+		for _, g := range f.gone {
+			g.floor = 0
+		}
+	}
+	if err != nil {
 		if f.s.ctx.Err() == nil {
 			f.t.Errorf("%s: push: %v", f.namespace, err)
 		}
 		return
 	}
+	f.note("pushed by %s", f.took)
+	f.note("%s", f)
 	f.compare()
 }
 
@@ -113,6 +171,13 @@ func (f *fleet) drop() *livePod {
 	i := f.rng.IntN(len(f.pods))
 	p := f.pods[i]
 	f.pods = append(f.pods[:i], f.pods[i+1:]...)
+	if p.load > 0 { // otherwise it is not lost, and in every value in hindsight
+		for _, g := range f.gone {
+			if !g.ended && time.Since(g.at) < g.until+time.Second {
+				g.floor -= g.with[p.name]
+			}
+		}
+	}
 	return p
 }
 
@@ -127,8 +192,9 @@ func (f *fleet) sum() (sum float64) {
 func (f *fleet) push(ended *livePod) error {
 	p := pusher{namespace: f.namespace}
 	request := &collector.ExportMetricsServiceRequest{}
-	// One moment for all: the value then, which is held for who is lost, is their sum.
-	at := uint64(time.Now().UnixNano())
+	// One moment for all: the value in hindsight is their sum.
+	began := time.Now()
+	at := uint64(began.UnixNano())
 	add := func(pod *livePod, flags metrics.DataPointFlags) {
 		p.pod = pod.name
 		one := p.request(pod.load).GetResourceMetrics()
@@ -148,7 +214,19 @@ func (f *fleet) push(ended *livePod) error {
 	if rejected := response.GetPartialSuccess().GetRejectedDataPoints(); rejected > 0 {
 		return fmt.Errorf("%d points rejected: %s", rejected, response.GetPartialSuccess().GetErrorMessage())
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	for _, pod := range f.pods {
+		if pod.pushes++; pod.pushes > 1 {
+			pod.gap = max(pod.gap, time.Since(pod.began))
+		}
+		pod.began, f.pushed = began, began
+	}
+	if ended != nil {
+		f.gone = append(f.gone, &gonePod{name: ended.name, load: ended.load, at: time.Now(), ended: true, until: ended.failed()})
+	}
+	return nil
 }
 
 // queries and names are how many a fleet is asked about by: more than are kept
@@ -158,53 +236,83 @@ const queries, names = 50, 20
 // compare asks as one of many ScaledObjects, and says what can't be true.
 func (f *fleet) compare() {
 	least, most := f.bounds()
-	f.tellActivity()
+	f.tellActivity(least, most)
+	// The scaler holds once all pods have been silent for one retention.
+	mayHold := !f.exact && !f.pushed.IsZero() && time.Since(f.pushed) > soakRetention-margin
 	query := fmt.Sprintf(`sum(%s{namespace=%q, pod!="%d"})`, running, f.namespace, f.rng.IntN(queries))
 	value, err := valueOf(f.s.ctx, f.keda, f.s.ref(f.namespace, query, "4"))
 	switch {
 	case f.s.ctx.Err() != nil:
-	case err != nil && len(f.lost) == 0:
+	case err != nil && !mayHold:
 		f.t.Errorf("%s: %v, want %v", f.namespace, err, least)
 	case err == nil && (value < least || value > most):
-		f.t.Errorf("%s: %v is not between %v and %v", f.namespace, value, least, most)
+		f.t.Errorf("%s: %v is not between %v and %v: %s%s", query, value, least, most, f, f.trace())
 	}
 }
 
-// forgotten is when a silent series is certainly freed: no longer than the
-// retention, a sweep and what a busy machine adds.
-const forgotten = soakRetention + 15*time.Second
+// trace are the last events, the newest last.
+func (f *fleet) trace() string { return "\n\t" + strings.Join(f.events, "\n\t") }
 
-// bounds of the answer: the sum, unless pods fell silent.
+func (f *fleet) note(format string, args ...any) {
+	at := time.Now().UTC().Format("15:04:05.000 ")
+	f.events = append(f.events[max(0, len(f.events)-40):], at+fmt.Sprintf(format, args...))
+}
+
+// String is what is there and what is not.
+func (f *fleet) String() string {
+	var b strings.Builder
+	for _, p := range f.pods {
+		fmt.Fprintf(&b, "%s %v (%d pushes, gap %s) ", p.name, p.load, p.pushes, p.gap)
+	}
+	for _, g := range f.gone {
+		how := "silent"
+		if g.ended {
+			how = "ended"
+		}
+		fmt.Fprintf(&b, "\n\t%s %v %s for %s, until %s, floor %v %v", g.name, g.load, how, time.Since(g.at), g.until, g.floor, g.with)
+	}
+	return b.String()
+}
+
+// margin is what the moments may be off by that decide what certainly counts.
+const margin = 5 * time.Second
+
+// bounds of the answer, which is max(current, min(floor, carried)) while pods are lost.
+//
+// The least is the sum of those that push. For pods that fell silent, it is that and
+// their loads (carried, or current until they are late), but not more than the highest
+// floor. A pod that was ended counts for sure only while no other has pushed since; no
+// check can tell how short its push interval is.
+//
+// The most is that sum and the load of every pod that may be lost: for one retention,
+// or for three push intervals if it was ended and others go on.
 func (f *fleet) bounds() (least, most float64) {
 	now := time.Now()
-	least = f.sum()
-	most = least
-	kept := f.lost[:0]
-	for i, l := range f.lost {
-		if now.Sub(l.at) > forgotten {
+	current := f.sum()
+	most = current
+	carried, floor, each := current, 0.0, current
+	kept := f.gone[:0]
+	for _, g := range f.gone {
+		age := now.Sub(g.at)
+		if age > soakRetention+time.Second || g.ended && f.pushed.Sub(g.at) > g.until {
 			continue
 		}
-		kept = append(kept, l)
-		most += l.load // as long as it may still come
-		// Of losses within a second of each other the last counts.
-		if i+1 < len(f.lost) && f.lost[i+1].at.Sub(l.at) < 2*time.Second {
-			continue
-		}
-		if now.Sub(l.at) < soakRetention-5*time.Second {
-			least = max(least, math.Min(f.sum()+l.load, l.sum))
-		}
-	}
-	f.lost = kept
-	f.sums = append(f.sums, pastSum{now, most})
-	for len(f.sums) > 0 && now.Sub(f.sums[0].at) > forgotten {
-		f.sums = f.sums[1:]
-	}
-	if len(f.lost) > 0 {
-		for _, s := range f.sums {
-			most = max(most, s.most)
+		kept = append(kept, g)
+		most += g.load
+		switch {
+		case age > soakRetention-margin, g.load == 0:
+		case !g.ended:
+			carried += g.load
+			each = max(each, min(g.floor, current+g.load))
+			if age > g.until { // it is late, so it has a value in hindsight
+				floor = max(floor, g.floor)
+			}
+		case len(f.pods) == 0 && f.exact && f.pushed.Before(g.at):
+			each = max(each, g.load)
 		}
 	}
-	return least, most
+	f.gone = kept
+	return max(each, min(floor, carried)), most
 }
 
 // watch opens one stream after the other, as if ScaledObjects were changed.
@@ -230,15 +338,12 @@ func (f *fleet) watch() {
 	}
 }
 
-// tellActivity compares the stream's last word with what is true: it may lag, but
-// not for long.
-func (f *fleet) tellActivity() {
-	if !f.exact {
-		return
-	}
+// tellActivity compares the stream's last word with what is true, as far as that is
+// known: it may lag, but not for long.
+func (f *fleet) tellActivity(least, most float64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.active = f.sum() > 0
+	f.active, f.known = least > 0, least > 0 || most == 0
 	f.settleLocked()
 	if !f.differs.IsZero() && time.Since(f.differs) > messageWithin {
 		f.t.Errorf("%s: a stream has said %v for %v", f.namespace, f.told, time.Since(f.differs))
@@ -247,7 +352,7 @@ func (f *fleet) tellActivity() {
 
 func (f *fleet) settleLocked() {
 	switch {
-	case !f.open || f.told == f.active:
+	case !f.open || !f.known || f.told == f.active:
 		f.differs = time.Time{}
 	case f.differs.IsZero():
 		f.differs = time.Now()

@@ -28,7 +28,7 @@ var (
 	soakRace = flag.Bool("soak-race", false, "have TestSoak run a product with the race detector")
 )
 
-// soakRetention makes what is remembered come and go many times in a run.
+// soakRetention makes what is stored come and go many times in a run.
 const soakRetention = 30 * time.Second
 
 // soak is one product under everything that happens in a month.
@@ -58,7 +58,7 @@ func TestSoak(t *testing.T) {
 	}
 	s.all.Go(func() { s.restartCollector(t) })
 	for i := range 8 {
-		// Half of the fleets lose no pod silently: their answers are exact.
+		// Half of the fleets lose no pod silently.
 		f := newFleet(t, s, fmt.Sprintf("fleet-%d", i), i%2 == 0, rand.New(rand.NewPCG(*soakSeed, uint64(i))))
 		s.every(200*time.Millisecond, f.step)
 		s.all.Go(f.watch)
@@ -171,7 +171,7 @@ func (s *soak) hammer(t *testing.T) {
 }
 
 // restartCollector ends a pod's Collector and starts it again, in good order and
-// by force: what it last said stands, or is an error.
+// by force: its last value is reported, or an error.
 func (s *soak) restartCollector(t *testing.T) {
 	const namespace, load = "collector", 3
 	p := s.securedPod(t, namespace, load)

@@ -48,6 +48,7 @@ type Server struct {
 	since   time.Time // totals are true for this time
 	started time.Time
 	http    *http.Server // nil while the container is down
+	hangs   bool         // /metrics does not answer
 }
 
 // Start listens on address and serves until the test ends.
@@ -115,8 +116,21 @@ func (s *Server) Restart(t testing.TB) {
 	}()
 }
 
+// Hang has /metrics answer no request, as a server under pressure does, or answer
+// again.
+func (s *Server) Hang(hang bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hangs = hang
+}
+
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
+	if s.hangs {
+		s.mu.Unlock()
+		<-r.Context().Done()
+		return
+	}
 	s.advance(time.Now())
 	// prometheus_client's choose_encoder takes OpenMetrics as soon as the
 	// scraper mentions it, whatever its q.

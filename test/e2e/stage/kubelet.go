@@ -237,6 +237,15 @@ func (k *Kubelet) CPUSeconds(namespace string) (sum float64) {
 	return sum
 }
 
+// Hang has the model servers of a namespace answer no scrape, or answer again.
+func (k *Kubelet) Hang(namespace string, hang bool) {
+	for _, p := range k.Running(namespace) {
+		for _, server := range p.servers {
+			server.Hang(hang)
+		}
+	}
+}
+
 // KillCollector ends a pod's Collector as the kernel does.
 func (k *Kubelet) KillCollector(p *Pod) { p.Collector.Kill(k.t) }
 

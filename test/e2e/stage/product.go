@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -25,13 +26,18 @@ const (
 	telemetryAddress = "127.0.0.1:8080"
 )
 
-// startProduct runs the binary from the checkout. Only the addresses differ from
-// its defaults: those are wildcards, which would take pods' ports as well.
+// WarmUp is shorter than the product's default: a play waits for it, and the
+// senders here are back within seconds.
+const WarmUp = 30 * time.Second
+
+// startProduct runs the binary from the checkout. Besides WarmUp only the
+// addresses differ from its defaults: those are wildcards, which would take pods'
+// ports as well.
 func (s *Stage) startProduct(t testing.TB, flags []string) {
 	t.Helper()
 	s.Product = s.launch(t, process.Spec{Name: "keda-otel-scaler", Path: s.productAt, Args: append([]string{
 		"serve", "--otlp-grpc-address=" + OTLPAddress, "--otlp-http-address=" + otlpHTTPAddress, "--keda-address=" + kedaAddress,
-		"--http-address=" + HTTPAddress, "--telemetry-address=" + telemetryAddress,
+		"--http-address=" + HTTPAddress, "--telemetry-address=" + telemetryAddress, "--warm-up=" + WarmUp.String(),
 	}, flags...)}, func(ctx context.Context) error {
 		return get(ctx, http.DefaultClient, "http://"+telemetryAddress+"/readyz")
 	})

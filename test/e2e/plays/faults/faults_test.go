@@ -18,16 +18,19 @@ import (
 )
 
 const (
-	// shows is how long a wrong value takes to cost a replica: a series is
-	// silent after 10 s, the HPA looks back 15 s and syncs every 2 s.
+	// shows is how long a wrong value takes to cost a replica: a series is late after
+	// 2 s, the HPA looks back 15 s and syncs every 2 s.
 	shows = 40 * time.Second
 	// started is shows after the product's start: its warm-up comes first.
-	started = 30*time.Second + shows
+	started = stage.WarmUp + shows
 
 	down        = 10 * time.Second // of the network
 	restarts    = 20
 	shortMemory = "--retention=30s"
 	outage      = 40 * time.Second // longer than that
+
+	hangs      = 3 * time.Minute // every model server's /metrics
+	longMemory = "--retention=5m"
 )
 
 // faults is the page's third example with 16 requests in flight on a target of
@@ -77,6 +80,7 @@ func playFaults(t *testing.T, s *stage.Stage) {
 		{"KEDA restarted", f.restartKEDA},
 		{"API server restarted", f.restartAPIServer},
 		{"scaler away for longer than the retention", f.away},
+		{"every pod's metrics hang", f.hang},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			f.settled(t)
@@ -115,7 +119,7 @@ func (f faults) kill(t *testing.T, since time.Time, n int) {
 			f.s.Kubelet.StartCollector(p)
 		}
 	}()
-	f.s.Explains(t, f.ns, fbopt, fmt.Sprintf("matches %d live, %d gone", wanted-n, n))
+	f.s.Explains(t, f.ns, fbopt, fmt.Sprintf("matches %d live, %d late", wanted-n, n))
 	f.r.Stands(t, wanted, since, shows)
 }
 
@@ -186,6 +190,23 @@ func (f faults) away(t *testing.T, since time.Time) {
 	f.r.Stands(t, wanted, since, outage+started)
 }
 
+// hang has every model server under load answer no scrape, for less than the
+// retention: the Collectors end all series, as if the pods had stopped.
+func (f faults) hang(t *testing.T, _ time.Time) {
+	f.s.Product.Kill(t)
+	f.s.Product.Start(longMemory)
+	f.s.Product.Wait(t)
+	f.settled(t)
+	since := f.r.Mark("metrics hang")
+	f.s.Kubelet.Hang(f.ns, true)
+	defer f.s.Kubelet.Hang(f.ns, false)
+	f.s.Explains(t, f.ns, fbopt, fmt.Sprintf(`now +%d \(partial_loss\)`, under))
+	f.r.Stands(t, wanted, since, hangs)
+	f.s.Kubelet.Hang(f.ns, false)
+	f.r.Stands(t, wanted, since, hangs+shows)
+	f.settled(t)
+}
+
 // playScaleDown is the opposite of a fault: pods that a real scale-down deletes
 // are out of the sum within three scrapes.
 func playScaleDown(t *testing.T, s *stage.Stage) {
@@ -203,8 +224,8 @@ func playScaleDown(t *testing.T, s *stage.Stage) {
 	r.Mark("load %d", less)
 	r.Becomes(t, fewer, s.Kubelet.SetLoad(ns, less), stage.Polled)
 	since := r.Mark("%d pods deleted", wanted-fewer)
-	// Their Collectors end with them, and say nothing: three missed scrapes do.
-	s.Explains(t, ns, fbopt, `matches \d live, [23] gone`)
+	// Their Collectors end with them, and say nothing: a missed scrape does.
+	s.Explains(t, ns, fbopt, `matches \d live, [23] late`)
 	took := time.Since(since)
 	t.Logf("deleted pods are out of the sum after %s", took.Round(10*time.Millisecond))
 	require.Less(t, took, 3*scrape+5*time.Second)
