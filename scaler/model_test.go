@@ -32,7 +32,7 @@ func TestModel(t *testing.T) {
 		case testing.Short():
 			n = 15
 		default:
-			n = 100 // a minute under the race detector on two cores
+			n = 40 // half a minute under the race detector on two idle cores
 		}
 	}
 	for seed := first; seed < first+n; seed++ {
