@@ -2,28 +2,43 @@ package scaler
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
 
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/query"
+	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
 // TestAnExpensiveQueryIsNamed, once, and a cheap one never.
 func TestAnExpensiveQueryIsNamed(t *testing.T) {
-	reg := prometheus.NewRegistry()
-	r := newRig(t, Options{Registerer: reg})
-	ask := func(name, text string) {
-		_, _ = r.client.GetMetrics(t.Context(), &pb.GetMetricsRequest{ScaledObjectRef: &pb.ScaledObjectRef{
-			Name: name, Namespace: "a", ScalerMetadata: map[string]string{"metricQuery": text, "targetValue": "1"},
-		}}) // it may as well take too long
-	}
-	for range 3 {
-		ask("cheap", `vector(1) + 0`)
-		ask("dear", `sum(sum_over_time(vector(1)[30m:1ms]))`)
-	}
-	require.Equal(t, 1, r.logs.count(`msg="a trigger's query is expensive" scaledobject=a/dear`))
-	require.Equal(t, 1, r.logs.count("is expensive"))
-	// Its value stays, but on a busy machine evaluations time out and are tried again.
-	require.Positive(t, testutil.ToFloat64(r.server.metrics.expensive))
+	gate := newGate(t)
+	synctest.Test(t, func(t *testing.T) {
+		reg := prometheus.NewRegistry()
+		r := &rig{t: t, logs: &lines{}}
+		r.open(Options{Registerer: reg}, store.Options{Now: time.Now}, query.Options{})
+		took := func(d time.Duration) {
+			gate.at(1, func() error { time.Sleep(d); return nil })
+		}
+		ask := func(name, text string) {
+			_, err := r.client.GetMetrics(t.Context(), &pb.GetMetricsRequest{ScaledObjectRef: &pb.ScaledObjectRef{
+				Name: name, Namespace: "a", ScalerMetadata: map[string]string{"metricQuery": text, "targetValue": "1"},
+			}})
+			require.NoError(t, err)
+		}
+		for range 3 {
+			took(49 * time.Millisecond)
+			ask("cheap", `0 * time() + 1 + test_gate(0)`)
+			took(50 * time.Millisecond)
+			ask("dear", `0 * time() + 2 + test_gate(0)`)
+			time.Sleep(tick)
+		}
+		require.Equal(t, 1, r.logs.count(`msg="a trigger's query is expensive" scaledobject=a/dear`))
+		require.Equal(t, 1, r.logs.count("is expensive"))
+		require.Equal(t, 3.0, testutil.ToFloat64(r.server.metrics.expensive))
+	})
 }

@@ -43,6 +43,7 @@ type bounded struct {
 	most  int64
 	tight func() bool // no new connections
 	cut   func() bool // no bytes of those there are
+	read  func(n int) // counts bytes that were read
 
 	open      atomic.Int64
 	gauge     prometheus.Gauge
@@ -50,10 +51,10 @@ type bounded struct {
 	outOfRoom prometheus.Counter
 }
 
-// bound bounds a listener. The functions may be nil for never.
-func (c *connections) bound(l net.Listener, name string, most int, tight, cut func() bool) *bounded {
+// bound bounds a listener. The functions may be nil.
+func (c *connections) bound(l net.Listener, name string, most int, tight, cut func() bool, read func(n int)) *bounded {
 	return &bounded{
-		Listener: l, most: int64(most), tight: tight, cut: cut,
+		Listener: l, most: int64(most), tight: tight, cut: cut, read: read,
 		gauge:     c.open.WithLabelValues(name),
 		tooMany:   c.refused.WithLabelValues(name, "limit"),
 		outOfRoom: c.refused.WithLabelValues(name, "memory"),
@@ -96,7 +97,11 @@ func (c *counted) Read(p []byte) (int, error) {
 		c.of.outOfRoom.Inc()
 		return 0, errNoMemory
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	if c.of.read != nil {
+		c.of.read(n)
+	}
+	return n, err
 }
 
 // Close implements net.Conn. Servers close more than once.

@@ -68,7 +68,7 @@ func boundedServer(t *testing.T, tight, cut *atomic.Bool) net.Addr {
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })}
 	done := make(chan error, 1)
 	go func() {
-		done <- server.Serve(newConnections(prometheus.NewRegistry()).bound(l, "test", 10, tight.Load, cut.Load))
+		done <- server.Serve(newConnections(prometheus.NewRegistry()).bound(l, "test", 10, tight.Load, cut.Load, nil))
 	}()
 	t.Cleanup(func() {
 		require.NoError(t, server.Close())

@@ -46,13 +46,13 @@ func listen(ctx context.Context, cfg config.Config) (_ *listeners, err error) {
 // bound bounds the connections of all. Listeners for OTLP, which strangers may
 // reach, give way when memory is short; those that KEDA and people use don't.
 func (l *listeners) bound(cfg config.Config, to *connections, m *memory) {
-	l.otlp = to.bound(l.otlp, "otlp-grpc", cfg.MaxConnections, m.tight, m.spent)
-	l.otlpHTTP = to.bound(l.otlpHTTP, "otlp-http", cfg.MaxConnections, m.tight, nil)
-	l.keda = to.bound(l.keda, "keda-grpc", otherConnections, nil, nil)
-	l.http = to.bound(l.http, "http", otherConnections, nil, nil)
-	l.telemetry = to.bound(l.telemetry, "telemetry", otherConnections, nil, nil)
+	l.otlp = to.bound(l.otlp, "otlp-grpc", cfg.MaxConnections, m.tight, m.spent, m.arrived)
+	l.otlpHTTP = to.bound(l.otlpHTTP, "otlp-http", cfg.MaxConnections, m.tight, nil, nil)
+	l.keda = to.bound(l.keda, "keda-grpc", otherConnections, nil, nil, nil)
+	l.http = to.bound(l.http, "http", otherConnections, nil, nil, nil)
+	l.telemetry = to.bound(l.telemetry, "telemetry", otherConnections, nil, nil, nil)
 	if l.admission != nil {
-		l.admission = to.bound(l.admission, "admission", otherConnections, nil, nil)
+		l.admission = to.bound(l.admission, "admission", otherConnections, nil, nil, nil)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -35,27 +36,67 @@ const (
 type memory struct {
 	limit  float64
 	needed atomic.Int64 // bytes: live after the last collection, and what is no heap
+	read   atomic.Int64 // bytes that connections of senders have read since, which needed may lack
+
+	mu        sync.Mutex // guards what follows; locked during a collection
+	samples   []metrics.Sample
+	cycles    uint64 // collections so far
+	collected time.Time
+	before    int64 // read, at the last look
 }
 
-func newMemory() *memory { return &memory{limit: float64(debug.SetMemoryLimit(-1))} }
+func newMemory() *memory {
+	m := &memory{limit: float64(debug.SetMemoryLimit(-1)), collected: time.Now(), samples: make([]metrics.Sample, len(memoryMetrics))}
+	for i, name := range memoryMetrics {
+		m.samples[i].Name = name
+	}
+	return m
+}
+
+func (m *memory) unlimited() bool { return m.limit >= math.MaxInt64 }
 
 // full tells whether there is too little memory for new series.
-func (m *memory) full() bool { return m.above(fullShare) }
+func (m *memory) full() bool { return m.above(fullShare, 0) }
 
 // tight tells whether there is too little memory for requests.
-func (m *memory) tight() bool { return m.above(tightShare) }
+func (m *memory) tight() bool { return m.above(tightShare, 0) }
 
-// spent tells whether there is too little memory for bytes on their way.
-func (m *memory) spent() bool { return m.above(spentShare) }
+// spent tells whether there is too little memory for what a connection of a sender
+// would read. What connections have read since the last collection may be needed or
+// garbage. Where it decides, the caller waits for a collection, which finds out.
+func (m *memory) spent() bool {
+	short := func() bool { return m.above(spentShare, m.read.Load()) }
+	if !short() {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.above(spentShare, 0) || !short() { // another caller has waited for a collection
+		return m.above(spentShare, 0)
+	}
+	m.lookLocked()
+	runtime.GC()
+	m.lookLocked()
+	return short()
+}
 
-func (m *memory) above(share float64) bool { return float64(m.needed.Load()) > share*m.limit }
+// arrived counts bytes that a connection of a sender has read.
+func (m *memory) arrived(n int) {
+	if !m.unlimited() {
+		m.read.Add(int64(n))
+	}
+}
+
+func (m *memory) above(share float64, more int64) bool {
+	return float64(m.needed.Load()+more) > share*m.limit
+}
 
 // inflight is how many bytes requests may hold, if that is not configured.
 func (m *memory) inflight(configured int) int {
 	switch {
 	case configured > 0:
 		return configured
-	case m.limit >= math.MaxInt64:
+	case m.unlimited():
 		return inflightBytes
 	}
 	return int(inflightShare * m.limit)
@@ -63,31 +104,40 @@ func (m *memory) inflight(configured int) int {
 
 // run looks at the memory until ctx is done.
 func (m *memory) run(ctx context.Context) error {
-	if m.limit >= math.MaxInt64 {
+	if m.unlimited() {
 		return nil
 	}
 	tick := time.NewTicker(lookAtMemory)
 	defer tick.Stop()
-	samples := make([]metrics.Sample, len(memoryMetrics))
-	for i, name := range memoryMetrics {
-		samples[i].Name = name
-	}
-	var collections uint64
-	collected := time.Now()
 	for {
-		metrics.Read(samples)
-		m.needed.Store(neededOf(samples))
-		if n := samples[0].Value.Uint64(); n != collections {
-			collections, collected = n, time.Now()
-		} else if m.full() && time.Since(collected) > collectAfter {
-			runtime.GC()
-		}
+		m.look()
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
 	}
+}
+
+func (m *memory) look() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lookLocked()
+	if m.full() && time.Since(m.collected) > collectAfter {
+		runtime.GC()
+	}
+}
+
+func (m *memory) lookLocked() {
+	read := m.read.Load()
+	metrics.Read(m.samples)
+	if n := m.samples[0].Value.Uint64(); n != m.cycles {
+		m.cycles, m.collected = n, time.Now()
+		m.read.Add(-m.before) // what is left of that is in needed
+		read -= m.before
+	}
+	m.needed.Store(neededOf(m.samples))
+	m.before = read
 }
 
 // memoryMetrics begin with the count of collections, then what is live, and

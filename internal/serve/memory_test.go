@@ -47,3 +47,39 @@ func TestMemoryIsWhatLives(t *testing.T) {
 	cancel()
 	require.NoError(t, <-done)
 }
+
+// TestReadBytesCountUntilACollection: they may be live until a collection shows that
+// they are garbage, and are not counted twice where it shows that they are live.
+func TestReadBytesCountUntilACollection(t *testing.T) {
+	const ballast = 64 << 20
+	before := debug.SetMemoryLimit(1 << 40)
+	defer debug.SetMemoryLimit(before)
+	m := newMemory()
+	m.look()
+	m.limit = float64(m.needed.Load()+ballast) / spentShare
+	cycles := m.cycles
+	for range 10 { // garbage, ten times what there is room for
+		m.arrived(ballast - 1<<20)
+		require.False(t, m.spent())
+	}
+	require.GreaterOrEqual(t, m.cycles-cycles, uint64(5), "it waits for collections")
+
+	live := make([]byte, ballast/2)
+	m.arrived(len(live))
+	require.False(t, m.spent(), "there is room for half")
+	more := make([]byte, ballast)
+	m.arrived(len(more))
+	require.True(t, m.spent(), "there is no room for one and a half")
+	runtime.KeepAlive(live)
+	runtime.KeepAlive(more)
+	cycles = m.cycles
+	require.True(t, m.spent())
+	require.Equal(t, cycles, m.cycles, "it is known")
+}
+
+func TestReadBytesCountForNothingWithoutALimit(t *testing.T) {
+	m := &memory{limit: math.MaxInt64}
+	m.arrived(1 << 62)
+	require.False(t, m.spent())
+	require.Zero(t, m.read.Load())
+}
