@@ -31,6 +31,7 @@ type naiveSeries struct {
 	arrived  int64
 	interval int64
 	missed   bool  // the last push was late
+	extra    bool  // the last push was early
 	sent     int64 // the newest sample's own time, if it was moved; else 0
 }
 
@@ -79,16 +80,17 @@ func (n *naive) push(key string, now, at int64, v float64) {
 }
 
 // learn learns the push interval: a moving average of gaps in which the series was not
-// late, and of others the second in a row.
+// late, and of late or early pushes the second in a row.
 func (ser *naiveSeries) learn(gap int64) {
-	was, missed := float64(ser.interval), ser.missed
+	was, missed, extra := float64(ser.interval), ser.missed, ser.extra
 	ser.missed = was > 0 && float64(gap) > 1.5*was
+	ser.extra = was > 0 && float64(gap) <= 0.75*was
 	switch {
-	case was == 0, float64(gap) <= 0.75*was:
-		ser.interval = gap
+	case was == 0, ser.extra && extra:
+		ser.interval, ser.extra = gap, false
 	case ser.missed && missed:
 		ser.interval = min(gap, 2*ser.interval)
-	case !ser.missed:
+	case !ser.missed && !ser.extra:
 		ser.interval = (3*ser.interval + gap) / 4
 	}
 }

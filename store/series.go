@@ -34,6 +34,7 @@ const (
 	flagEarlier             // the series began before the ring's oldest sample
 	flagDelta               // deltas has the series
 	flagMissed              // the last push was late
+	flagExtra               // the last push was early
 )
 
 func (s *Series) selectionsLocked() []*Selection {

@@ -218,6 +218,14 @@ func TestTwoLongGapsChangeThePushInterval(t *testing.T) {
 	require.Equal(t, []uint32{5000, 5000, 10_000, 20_000, 40_000, 45_000}, intervals(t, 5, 60, 60, 60, 60, 60), "at most twice each time")
 }
 
+// TestOneEarlyPushDoesNotChangeThePushInterval: a scrape by hand, or two senders of one
+// series, do not make it late. Two early pushes in a row are a faster sender.
+func TestOneEarlyPushDoesNotChangeThePushInterval(t *testing.T) {
+	require.Equal(t, []uint32{15_000, 15_000, 15_000, 15_000}, intervals(t, 15, 2, 15, 2))
+	require.Equal(t, []uint32{15_000, 15_000, 14_500, 14_500, 14_125}, intervals(t, 15, 2, 13, 2, 13), "two senders, each every 15 seconds")
+	require.Equal(t, []uint32{15_000, 15_000, 5000, 5000}, intervals(t, 15, 5, 5, 5))
+}
+
 func TestGapStaysAsReadsReturnedIt(t *testing.T) {
 	s, c := newStore(t, Options{})
 	for _, at := range []float64{0, 5, 10} {

@@ -70,7 +70,8 @@ func (s *Series) intervalLocked(unknown int64) int64 {
 
 // learnIntervalLocked learns the push interval from the gap between two arrivals, of
 // samples with times prev and t. It is a moving average. One gap in which the series
-// was late is a missed push; two in a row are a slower sender.
+// was late is a missed push, and one short gap is an extra push; two in a row are
+// another interval. So two senders of one series do not make it late.
 func (s *Series) learnIntervalLocked(gap, t, prev, lookback int64) {
 	if gap <= 0 {
 		return // the same request
@@ -79,14 +80,16 @@ func (s *Series) learnIntervalLocked(gap, t, prev, lookback int64) {
 	// interval.
 	gap = min(max(gap, t-prev), lookback)
 	interval := int64(s.interval)
-	missed := s.flags&flagMissed != 0
-	s.flags &^= flagMissed
+	before := s.flags
+	s.flags &^= flagMissed | flagExtra
 	switch {
-	case interval == 0, 4*gap <= 3*interval:
+	case interval == 0, 4*gap <= 3*interval && before&flagExtra != 0:
 		interval = gap
+	case 4*gap <= 3*interval:
+		s.flags |= flagExtra
 	case 2*gap > 3*interval:
 		s.flags |= flagMissed
-		if missed {
+		if before&flagMissed != 0 {
 			interval = min(gap, 2*interval)
 		}
 	default:

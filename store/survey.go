@@ -60,7 +60,7 @@ func (s *Series) survey(out *Survey, o *SurveyOptions, lookback int64) {
 		out.Live++
 		out.Until = min(out.Until, silentFrom)
 		out.Negative = out.Negative || last.Hist == nil && last.V < 0
-		if o.Window > 0 && !s.coveredLocked(o, o.At) {
+		if o.Window > 0 && !s.coveredLocked(o, o.At, true) {
 			out.Uncovered++
 		}
 		s.mu.Unlock()
@@ -73,7 +73,7 @@ func (s *Series) survey(out *Survey, o *SurveyOptions, lookback int64) {
 	if last.Stale() {
 		silent.Ended = s.arrivedLocked()
 	}
-	silent.Uncovered = ok && o.Window > 0 && !s.coveredLocked(o, value.T)
+	silent.Uncovered = ok && o.Window > 0 && !s.coveredLocked(o, value.T, !o.Accumulates)
 	s.mu.Unlock()
 	if ok {
 		o.Silent(silent)
@@ -81,8 +81,10 @@ func (s *Series) survey(out *Survey, o *SurveyOptions, lookback int64) {
 }
 
 // coveredLocked tells whether the series has samples for the whole window that ends at
-// a moment, or began in it. One missed push is no gap.
-func (s *Series) coveredLocked(o *SurveyOptions, at int64) bool {
+// a moment, or, if that counts, began in it. One missed push is no gap. What a series
+// that began in the window adds up to is right while the load it took over is in the
+// window as well. It is too little once it is moved forward.
+func (s *Series) coveredLocked(o *SurveyOptions, at int64, begun bool) bool {
 	begin := at - o.Window
 	i := s.ring.Search(begin + 1)
 	before := i - 1
@@ -100,8 +102,8 @@ func (s *Series) coveredLocked(o *SurveyOptions, at int64) bool {
 	switch {
 	case before >= 0:
 		return !o.Accumulates || first-s.ring.Time(before) <= gap
-	case first-begin <= gap || s.flags&flagBegun != 0:
+	case first-begin <= gap || begun && s.flags&flagBegun != 0:
 		return true
 	}
-	return s.flags&flagEarlier == 0 && first >= o.NewSince
+	return begun && s.flags&flagEarlier == 0 && first >= o.NewSince
 }

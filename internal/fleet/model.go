@@ -54,10 +54,10 @@ type push struct {
 }
 
 // learnt is the push interval that the product has learnt, 0 if none, and whether the
-// last push was late.
+// last push was late or early.
 type learnt struct {
-	interval float64
-	missed   bool
+	interval      float64
+	missed, extra bool
 }
 
 func (s *Sender) exists() bool { return s.Gone == never }
@@ -337,8 +337,8 @@ func (m *Model) forget() {
 // longest is the longest time between two pushes of a sender of which none failed.
 func (m *Model) longest() float64 { return m.Interval*(1+m.Jitter) + Step }
 
-// learn returns a push with the interval that the product learns from it: from one that
-// comes early at once, from those that come late if there are two in a row. So cuts,
+// learn returns a push with the interval that the product learns from it: from those
+// that come early or late if there are two in a row. So cuts,
 // failed and missed scrapes let it expect a sender sooner or later for a while. A series
 // that is silent for long is removed, by one of the sweeps.
 func (m *Model) learn(s *Sender, p push) push {
@@ -361,12 +361,15 @@ func (m *Model) learn(s *Sender, p push) push {
 }
 
 func (l learnt) after(gap float64) learnt {
-	missed := l.missed
-	switch l.missed = false; {
-	case l.interval == 0, 4*gap <= 3*l.interval:
+	before := l
+	l.missed, l.extra = false, false
+	switch {
+	case l.interval == 0, 4*gap <= 3*l.interval && before.extra:
 		l.interval = gap
+	case 4*gap <= 3*l.interval:
+		l.extra = true
 	case 2*gap > 3*l.interval:
-		if l.missed = true; missed {
+		if l.missed = true; before.missed {
 			l.interval = min(gap, 2*l.interval)
 		}
 	default:

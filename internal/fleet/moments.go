@@ -166,7 +166,6 @@ func (m *Model) recordShape(i int, now *moment) {
 	truth, known := result{kind: shape.kind}, result{kind: shape.kind}
 	visible, leaving, entry := 0.0, 0.0, 0.0
 	complete, completeKnown, cut, ended, rejecting, seen := true, true, false, false, false, false
-	young := false
 	soonest := m.soonestOf(shape)
 	for _, s := range m.Senders {
 		if !shape.reads(s) {
@@ -186,7 +185,6 @@ func (m *Model) recordShape(i int, now *moment) {
 		case ok && least < Retention+m.longest():
 			complete, completeKnown = false, false // it may be among the lost
 		}
-		young = young || shape.kind == rate && s.Serves && ok && m.young(s, p)
 		if s.Serves {
 			n, d, _ := shape.of(s, s.Share)
 			truth.add(n, d)
@@ -227,9 +225,8 @@ func (m *Model) recordShape(i int, now *moment) {
 	}
 	now.visible[i], now.leaving[i], now.leavingEntry[i] = visible, leaving, entry
 	now.truth[i], now.known[i] = truth.value(), known.value()
-	// What is carried of a window that was not full counts in part, and so do the windows
-	// of those to which the load has moved.
-	if rejecting || cut && (ended || young) || m.Down {
+	// What is carried of a series that ended counts in part.
+	if rejecting || cut && ended || m.Down {
 		st.disturbed = m.Now
 	}
 	if rejecting = rejecting || m.Down && st.rejecting < never; !rejecting {
@@ -263,22 +260,6 @@ func (m *Model) soonestOf(shape *Shape) float64 {
 		}
 	}
 	return least
-}
-
-// young reports whether a sender's samples do not fill a window that ends with its last
-// push.
-func (m *Model) young(s *Sender, last push) bool {
-	since := last.at
-	for _, p := range slices.Backward(s.stored) {
-		switch {
-		case since-p.at > 2*m.longest(), p.marker && p.at < last.at:
-			return last.at-since < Window
-		case p.at <= last.at-Window:
-			return false
-		}
-		since = min(since, p.at)
-	}
-	return last.at-since < Window
 }
 
 func (m *Model) mayBeForgotten(i int, s *Sender, silence float64) bool {
