@@ -217,28 +217,28 @@ func TestWhatADecisionLeavesForTheNext(t *testing.T) {
 	}
 	var m memory
 	decided(&m, situation{at: 1000, current: is(5)})
-	require.True(t, m.known && m.active && m.isComplete)
-	require.Equal(t, floor{1000, 5}, m.complete)
+	require.True(t, m.Known && m.Active)
+	require.Equal(t, floor{1000, 5}, m.Complete)
 
 	decided(&m, situation{at: 2000, trigger: policy(Zero, 0)})
-	require.True(t, m.active, "what onMissing answers tells nothing about the load")
+	require.True(t, m.Active, "what onMissing answers tells nothing about the load")
 
-	m.floors.add(floor{1500, 5})
+	m.Floors.add(floor{1500, 5})
 	decided(&m, situation{at: 3000, lost: 1, monotone: true, floor: num(5), carried: num(5), current: is(1)})
-	require.Equal(t, floor{1000, 5}, m.complete, "an incomplete value is no floor")
-	require.Len(t, m.floors.entries, 1, "an entry lasts until nothing is lost")
+	require.Equal(t, floor{1000, 5}, m.Complete, "an incomplete value is no floor")
+	require.Len(t, m.Floors.Entries, 1, "an entry lasts until nothing is lost")
 	decided(&m, situation{at: 4000, current: is(1)})
-	require.Empty(t, m.floors.entries)
-	require.False(t, m.active)
+	require.Empty(t, m.Floors.Entries)
+	require.False(t, m.Active)
 
 	decided(&m, situation{at: 5000, needed: []string{"x"}, monotone: true, current: none()})
-	require.False(t, m.active, "a hold changes nothing")
+	require.False(t, m.Active, "a hold changes nothing")
 	decided(&m, situation{at: 6000, warmUp: time.Unix(9, 0), monotone: true, current: is(3)})
-	require.True(t, m.active, "but for activity that is certain")
+	require.True(t, m.Active, "but for activity that is certain")
 
-	m.seen = true
+	m.Seen = true
 	decided(&m, situation{at: 200_000, absent: true, seen: true, active: true})
-	require.True(t, m.forgotten)
+	require.True(t, m.Short)
 	m.returning = 250_000
 	decided(&m, situation{at: 249_999, current: is(3)})
 	require.EqualValues(t, 250_000, m.returning)

@@ -65,14 +65,14 @@ func (s *Server) store(key triggerKey, t *trigger, plan *query.Plan) (st *state,
 	st.trigger.Store(t)
 	of := o.restored[key.Object]
 	for i := range of {
-		if of[i].key() == key {
+		if of[i].triggerKey == key {
 			st.restore(&of[i]) // nobody else knows the state yet
 		}
 	}
 	if prev, ok, _ := s.triggers.PeekOrAdd(key, st); ok { // which may call evictedLocked
 		return prev, true
 	}
-	left := slices.DeleteFunc(of, func(t stored) bool { return t.key() == key })
+	left := slices.DeleteFunc(of, func(t stored) bool { return t.triggerKey == key })
 	o.restoredCount -= len(of) - len(left)
 	if o.restored[key.Object] = left; len(left) == 0 {
 		delete(o.restored, key.Object)

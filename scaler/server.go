@@ -169,7 +169,7 @@ func (s *Server) IsActive(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.IsA
 // trigger, which reads an empty result, NaN and infinity as 0. The errors wrap
 // ErrHeld, query.ErrBadQuery, query.ErrNotOneNumber or query.ErrEvaluation.
 func (s *Server) Answer(ctx context.Context, namespace, text string) (float64, error) {
-	key := triggerKey{Object: Object{Namespace: namespace}, query: text, over: query.LastOne, missing: s.opts.Missing}
+	key := triggerKey{Object: Object{Namespace: namespace}, Query: text, Over: query.LastOne, Missing: s.opts.Missing}
 	st, ok := s.queries.Get(key)
 	if !ok {
 		scope := query.Scope{}
@@ -214,7 +214,7 @@ func (s *Server) lookup(ctx context.Context, ref *pb.ScaledObjectRef, by rpc) (*
 		return q, s.reject(object, q, err)
 	}
 	t := q.trigger
-	key := triggerKey{Object: object, query: t.query, over: t.over, activation: t.activation, missing: t.missing}
+	key := triggerKey{Object: object, Query: t.query, Over: t.over, Activation: t.activation, Missing: t.missing}
 	st, ok := s.triggers.Get(key)
 	if !ok {
 		plan, fault := t.compile(s.opts.Queries, s.Scope(object.Namespace))

@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
-
-	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 )
 
 // ErrWarming is wrapped when there is no use in a snapshot: the senders have not
@@ -19,24 +18,9 @@ const storedBlock = 1000
 
 // stored is what a snapshot has of a trigger.
 type stored struct {
-	Namespace  string         `json:"namespace"`
-	Name       string         `json:"name"`
-	Query      string         `json:"query"`
-	Over       query.OverTime `json:"over"`
-	Activation float64        `json:"activation"`
-	Missing    Missing        `json:"missing,omitzero"`
-	Active     bool           `json:"active"`
-	Unknown    bool           `json:"unknown,omitempty"` // whether it is active was never known
-	Seen       bool           `json:"seen,omitempty"`
-	Ended      bool           `json:"ended,omitempty"`
-	Forgotten  bool           `json:"forgotten,omitempty"`
-	Floors     []floor        `json:"floors,omitempty"`
-	Complete   *floor         `json:"complete,omitempty"` // the last complete value
-	Results    []Result       `json:"results,omitempty"`
-}
-
-func (s *stored) key() triggerKey {
-	return triggerKey{Object{s.Namespace, s.Name}, s.Query, s.Over, s.Activation, s.Missing}
+	triggerKey
+	memory
+	Results []Result `json:"results,omitempty"`
 }
 
 // storedTriggers is a block of a snapshot.
@@ -85,20 +69,13 @@ func (s *Server) stored() (all []stored) {
 func (st *state) stored() (one stored, known bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	m := &st.memory
-	one = stored{
-		Namespace: st.key.Namespace, Name: st.key.Name, Query: st.key.query, Over: st.key.over, Activation: st.key.activation, Missing: st.key.missing,
-		Active: m.active, Unknown: !m.known, Seen: m.seen, Ended: m.ended, Forgotten: m.forgotten || m.fading || m.returning > 0,
-		Floors: append([]floor(nil), m.floors.entries...), Results: append([]Result(nil), st.history.results...),
-	}
-	if m.isComplete {
-		complete := m.complete
-		one.Complete = &complete
-	}
+	one = stored{st.key, st.memory, slices.Clone(st.history.results)}
+	one.Floors = floors{Entries: slices.Clone(one.Floors.Entries)}
 	if d := st.last.Load(); d != nil && !math.IsNaN(d.current) { // all series are lost after a restart
-		one.Floors = append(one.Floors, floor{d.at, d.current})
+		one.Floors.Entries = append(one.Floors.Entries, floor{d.at, d.current})
 	}
-	return one, m.known || m.seen
+	one.Short = one.Short || one.returning > 0
+	return one, one.Known || one.Seen
 }
 
 // Restore takes a block of a snapshot, before the server serves.
@@ -112,7 +89,7 @@ func (s *Server) Restore(block []byte) error {
 	defer o.mu.Unlock()
 	for _, t := range d.Triggers {
 		if o.restoredCount < MaxTriggers {
-			o.restored[t.key().Object] = append(o.restored[t.key().Object], t)
+			o.restored[t.Object] = append(o.restored[t.Object], t)
 			o.restoredCount++
 		}
 	}
@@ -138,12 +115,7 @@ func (s *Server) Restored(taken time.Time, moved time.Duration) {
 	defer s.objects.mu.Unlock()
 	for _, of := range s.objects.restored {
 		for i := range of {
-			for j := range of[i].Floors {
-				of[i].Floors[j].At += away - moved.Milliseconds()
-			}
-			if of[i].Complete != nil {
-				of[i].Complete.At += away - moved.Milliseconds()
-			}
+			of[i].move(away - moved.Milliseconds())
 			for j := range of[i].Results {
 				of[i].Results[j].At -= moved.Milliseconds()
 			}
@@ -162,14 +134,11 @@ func (s *Server) Forget() {
 
 // restore gives a trigger that KEDA asks about again its past.
 func (st *state) restore(from *stored) {
-	m := &st.memory
-	m.known, m.active = !from.Unknown, from.Active
-	m.seen, m.ended, m.forgotten = from.Seen, from.Ended, from.Forgotten
-	for _, e := range from.Floors {
-		m.floors.add(e)
-	}
-	if from.Complete != nil {
-		m.complete, m.isComplete = *from.Complete, true
+	entries := from.Floors.Entries
+	st.memory = from.memory
+	st.memory.Floors = floors{}
+	for _, e := range entries {
+		st.memory.Floors.add(e)
 	}
 	st.history.results = from.Results
 	st.shown.Store(from.Active)
