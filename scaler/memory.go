@@ -17,9 +17,12 @@ type memory struct {
 	Active   bool   `json:"active,omitempty"`  // as decided last, not counting what onMissing decided
 	Complete floor  `json:"complete,omitzero"` // the last complete value
 	Floors   floors `json:"floors,omitzero"`
+	// Unknown is when the scaler started without a snapshot (ms), if KEDA asked before
+	// the warm-up was over: the trigger may have had series before. It is 0 otherwise.
+	Unknown int64 `json:"unknown,omitempty"`
 
 	// Outage is after which moment (ms) all series pushed last that were lost together,
-	// so that none pushed. It is 0 otherwise, and again when all of them are back.
+	// so that none pushed. It is 0 otherwise, and again when none of them is lost.
 	Outage int64 `json:"outage,omitempty"`
 	// Short is set when some of them are forgotten, so that the others are only a part.
 	Short bool `json:"short,omitempty"`
@@ -39,14 +42,19 @@ func (m *memory) outage(c *completeness, active bool, past expired, patience int
 	}
 	if m.Outage > 0 {
 		m.back = m.back || past.back > m.Outage
-		m.Short = m.Short || active && past.forgotten > m.Outage && (m.back || c.live == 0)
+		some := past.forgotten > m.Outage && (m.back || c.live == 0)
+		last := past.forgotten > 0 && c.live == 0 && c.ended // of those that were not ended
+		m.Short = m.Short || active && (some || last)
 	}
 	switch {
 	case c.live == 0:
+		if c.ended && !m.Short {
+			m.Outage = 0 // their senders ended all of them after all
+		}
 		return m.Short
 	case m.Short:
 		m.Outage, m.Short, m.back, m.returning = 0, false, false, c.at+patience
-	case m.Floors.newest() <= m.Outage: // all are back
+	case m.Floors.newest() <= m.Outage: // none of them is lost any more
 		m.Outage, m.back = 0, false
 	}
 	return false

@@ -595,3 +595,37 @@ func TestAllSilentOneAfterTheOther(t *testing.T) {
 	r.push("0", 10)
 	r.holds(kserve, "for the senders to come back")
 }
+
+// TestTheLastSeriesEndsAfterTheOthersWentSilent: that its sender ended it says nothing
+// about their load, not after a restart either.
+func TestTheLastSeriesEndsAfterTheOthersWentSilent(t *testing.T) {
+	for name, restart := range map[string]func(*rig) *rig{
+		"":                        func(r *rig) *rig { return r },
+		"and the scaler restarts": func(r *rig) *rig { return restarted(r, 30*time.Second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, Options{WarmUp: warmUp})
+			r.wait(time.Hour)
+			r.pods(10, 10, 10)
+			r.require(kserve, 30, true)
+			r.steps(4, func() { r.push("2", 10) })
+			r.silence(50 * time.Second)
+			r.end("2")
+			r.silence(60 * time.Second) // the others are forgotten, the last one is not
+			r = restart(r)
+			r.silence(2 * time.Minute)
+			r.requireHeld(kserve, "went silent under load")
+		})
+	}
+	t.Run("not after all ended", func(t *testing.T) {
+		r := newRig(t, Options{WarmUp: warmUp})
+		r.wait(time.Hour)
+		r.pods(10, 10)
+		r.require(kserve, 20, true)
+		r.end("0")
+		r.goOn(2 * step)
+		r.end("1")
+		r.silence(3 * time.Minute)
+		r.requireCause(kserve, 0, false, causeEnded)
+	})
+}

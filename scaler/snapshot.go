@@ -75,7 +75,7 @@ func (st *state) stored() (one stored, known bool) {
 		one.Floors.Entries = append(one.Floors.Entries, floor{d.at, d.current})
 	}
 	one.Short = one.Short || one.returning > 0
-	return one, one.Known || one.Seen
+	return one, one.Known || one.Seen || one.Unknown > 0
 }
 
 // Restore takes a block of a snapshot, before the server serves.
@@ -115,7 +115,11 @@ func (s *Server) Restored(taken time.Time, moved time.Duration) {
 	defer s.objects.mu.Unlock()
 	for _, of := range s.objects.restored {
 		for i := range of {
+			outage := of[i].Outage
 			of[i].move(away - moved.Milliseconds())
+			if outage > 0 { // the series that were late then keep their arrivals
+				of[i].Outage = outage - moved.Milliseconds()
+			}
 			for j := range of[i].Results {
 				of[i].Results[j].At -= moved.Milliseconds()
 			}

@@ -262,3 +262,16 @@ func TestRestartOfAQueryUnderKEDAsPath(t *testing.T) {
 	require.NoError(t, err)
 	require.InDelta(t, 6, v, 0)
 }
+
+// TestALoadThatWasNeverKnownIsNotZeroAfterARestart: the scaler started without a
+// snapshot, no sender came back in the warm-up, and the scaler restarts.
+func TestALoadThatWasNeverKnownIsNotZeroAfterARestart(t *testing.T) {
+	r := newRig(t, Options{WarmUp: warmUp})
+	r.requireHeld(kserve, "waits until")
+	r.wait(warmUp + time.Second)
+	r.requireHeld(kserve, "since the scaler started without a snapshot at 2023-11-14T22:13:20Z")
+	r = restarted(r, 10*time.Second)
+	r.requireHeld(kserve, "since the scaler started without a snapshot at 2023-11-14T22:13:20Z")
+	r.push("a", 3)
+	r.require(kserve, 3, true)
+}

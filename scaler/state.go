@@ -162,7 +162,10 @@ func (s *Server) decideLocked(ctx context.Context, st *state, t *trigger, start 
 			until = min(until, c.at+tick.Milliseconds()) // KEDA may ask about the other trigger again
 		}
 		if start.without && st.first < start.warmUpEnd {
-			sit.unknown = time.UnixMilli(start.at + m.shift)
+			m.Unknown = start.at + m.shift
+		}
+		if m.Unknown > 0 {
+			sit.unknown = time.UnixMilli(m.Unknown)
 		}
 	}
 	if c.needed {
@@ -171,13 +174,12 @@ func (s *Server) decideLocked(ctx context.Context, st *state, t *trigger, start 
 		}
 	}
 	if c.seen > 0 {
-		m.Seen, m.Ended = true, c.ended && c.live == 0 && m.Outage == 0
+		m.Seen, m.Ended = true, c.ended && c.live == 0 && !m.Short
 	}
 	sit.ended = m.Ended
-	if m.Complete.At > 0 && sit.current.State == query.HasValue && sit.current.V >= m.Complete.Value {
-		m.returning = 0 // nothing is missing of what was there before
+	if !sit.monotone || m.Complete.At == 0 || sit.current.State != query.HasValue || sit.current.V < m.Complete.Value {
+		sit.wait(m.returning, &until) // a lower bound that is high enough need not wait
 	}
-	sit.wait(m.returning, &until)
 	d := sit.decide()
 	if d.until = until; sit.stale || sit.rejected != nil {
 		d.until = c.at // look again at the next opportunity

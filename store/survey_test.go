@@ -160,6 +160,40 @@ func TestSurveyReportsSeriesThatDoNotCoverTheWindow(t *testing.T) {
 	}
 }
 
+// TestASilentSeriesThatBeganInTheWindowDoesNotCoverIt, where the reader adds up what is
+// in the window: the load that the series took over leaves the window.
+func TestASilentSeriesThatBeganInTheWindowDoesNotCoverIt(t *testing.T) {
+	for name, tc := range map[string]struct {
+		first                  float64
+		accumulates, uncovered bool
+	}{
+		"it began in the window":                {first: 70, accumulates: true, uncovered: true},
+		"and the reader looks at single values": {first: 70},
+		"it began before the window":            {first: 30, accumulates: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, c := newStore(t, Options{})
+			for at := tc.first; at <= 100; at += 5 {
+				c.at(at)
+				a := s.Appender()
+				a.Since(ms(tc.first))
+				_, err := a.Append(series("m", "pod", "a"), ms(at), at)
+				require.NoError(t, err)
+				a.Commit()
+			}
+			o := SurveyOptions{At: ms(100), Window: 60_000, Accumulates: tc.accumulates}
+			out, _ := survey(t, s, o)
+			require.Equal(t, 1, out.Live)
+			require.Zero(t, out.Uncovered, "as long as it is pushed")
+			c.at(130)
+			o.At = ms(130)
+			out, silent := survey(t, s, o)
+			require.Zero(t, out.Live)
+			require.Equal(t, tc.uncovered, silent["a"].Uncovered)
+		})
+	}
+}
+
 // TestADeltaSeriesBeganWithItsFirstDelta: its total is zero before.
 func TestADeltaSeriesBeganWithItsFirstDelta(t *testing.T) {
 	s, c := newStore(t, Options{})

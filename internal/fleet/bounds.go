@@ -294,7 +294,8 @@ func (m *Model) lowRate(i int, b *Bounds) {
 		return
 	}
 	// Load that moves to a new sender is not counted again before that has pushed twice.
-	share := min(0.85, 1-m.longest()/Window)
+	// The load moves, and pods push, within a Step.
+	share := min(0.85, 1-(m.longest()+Step)/Window)
 	m.raise(b, share*lowest(m.since(m.Now-reach), func(x *moment) float64 { return x.truth[i] }), "most of the lowest load within reach")
 }
 

@@ -403,6 +403,7 @@ func (m *Model) expectedOf(s *Sender, l learnt) (least, greatest float64) {
 		return known[0], known[1]
 	}
 	least, greatest = Retention, 0
+	known := false // a series with an interval is certainly stored
 	for _, o := range m.Senders {
 		if o.Gateway != s.Gateway {
 			continue
@@ -412,12 +413,14 @@ func (m *Model) expectedOf(s *Sender, l learnt) (least, greatest float64) {
 				if l.interval > 0 {
 					if least = min(least, l.interval); o != s { // its own is removed with it
 						greatest = max(greatest, l.interval)
+						last, _, _ := o.last()
+						known = known || m.Now-last.at < Retention
 					}
 				}
 			}
 		}
 	}
-	if greatest == 0 {
+	if !known {
 		greatest = Retention
 	}
 	m.others[s.ID] = [2]float64{least, greatest}

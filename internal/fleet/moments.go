@@ -163,10 +163,15 @@ func (m *Model) record() {
 
 func (m *Model) recordShape(i int, now *moment) {
 	shape, st := &Shapes[i], &m.shapes[i]
+	if m.allBack(i) {
+		st.fresh = -never
+	}
 	truth, known := result{kind: shape.kind}, result{kind: shape.kind}
 	visible, leaving, entry := 0.0, 0.0, 0.0
 	complete, completeKnown, cut, ended, rejecting, seen := true, true, false, false, false, false
 	soonest := m.soonestOf(shape)
+	// When senders pushed last that were cut off under load, and are not back.
+	first, last := never, -never
 	for _, s := range m.Senders {
 		if !shape.reads(s) {
 			continue
@@ -192,6 +197,9 @@ func (m *Model) recordShape(i int, now *moment) {
 				known.add(n, d)
 			}
 		}
+		if ok && !marked && !m.isFresh(s) && least < Retention+m.longest() && (s.Serves || s.vanished > p.at+m.longest()) {
+			first, last = min(first, p.at), max(last, p.at)
+		}
 		single := num
 		if shape.kind == quotient {
 			single /= den
@@ -216,7 +224,7 @@ func (m *Model) recordShape(i int, now *moment) {
 		if m.isRejected(s) {
 			st.rejected = m.Now
 		}
-		if s.failing > 0 || marked && s.exists() || ok && forgotten && s.Serves {
+		if s.failing > 0 || marked && s.exists() || forgotten && s.Serves {
 			st.disturbed = m.Now
 		}
 	}
@@ -225,8 +233,9 @@ func (m *Model) recordShape(i int, now *moment) {
 	}
 	now.visible[i], now.leaving[i], now.leavingEntry[i] = visible, leaving, entry
 	now.truth[i], now.known[i] = truth.value(), known.value()
-	// What is carried of a series that ended counts in part.
-	if rejecting || cut && ended || m.Down {
+	// What is carried of a series that ended counts in part. The entry of a loss lacks the
+	// series that were lost before it, even when these are back.
+	if rejecting || cut && ended || last-first > m.longest() || m.Down {
 		st.disturbed = m.Now
 	}
 	if rejecting = rejecting || m.Down && st.rejecting < never; !rejecting {

@@ -20,6 +20,9 @@ const (
 	tightShare = 0.93
 	// spentShare is where connections of senders end that go on sending.
 	spentShare = 0.97
+	// collectShare is the least that may be read between two collections which
+	// connections wait for. With less, each read would wait for its own.
+	collectShare = 1.0 / 32
 	// inflightShare of it is for requests that are not stored yet.
 	inflightShare = 0.125
 	// inflightBytes is for them where there is no limit.
@@ -77,7 +80,7 @@ func (m *memory) spent() bool {
 	m.lookLocked()
 	runtime.GC()
 	m.lookLocked()
-	return short()
+	return m.above(spentShare-collectShare, m.read.Load())
 }
 
 // arrived counts bytes that a connection of a sender has read.
