@@ -35,8 +35,12 @@ type memory struct {
 // outage follows the loss of all series at one time, from what became of lost series
 // since the last call. It reports whether none pushes and those that are left are only
 // a part. When some are back it begins the time (patience, in ms) in which the others
-// are expected, as after a start.
-func (m *memory) outage(c *completeness, active bool, past expired, patience int64) (part bool) {
+// are expected, as after a start. Series that pushed last before the moment forgotten (ms)
+// are forgotten.
+func (m *memory) outage(c *completeness, active bool, past expired, forgotten, patience int64) (part bool) {
+	if m.Outage > 0 && m.Floors.lost == nil && forgotten > m.Outage {
+		m.Short = m.Short || active // restored, and KEDA asks so late that some may be forgotten
+	}
 	if m.Outage == 0 && c.live == 0 && len(c.lost) > 0 && !c.ended {
 		m.Outage = c.latest - c.patience()
 	}

@@ -124,12 +124,12 @@ func TestOutage(t *testing.T) {
 		m := &memory{}
 		lost := []query.Silent{s.late(0, 9000, 1), s.late(1, 10_000, 1)}
 		c := at(18_000, 0, lost...)
-		require.False(t, m.outage(&c, true, expired{}, patience))
+		require.False(t, m.outage(&c, true, expired{}, 0, patience))
 		require.EqualValues(t, 2500, m.Outage, "one and a half intervals before the last push")
 		m.Floors.know(lost)
 		return m
 	}
-	step := func(m *memory, c completeness, past expired) bool { return m.outage(&c, true, past, patience) }
+	step := func(m *memory, c completeness, past expired) bool { return m.outage(&c, true, past, 0, patience) }
 
 	m := start()
 	m.Floors.lost = nil
@@ -162,10 +162,20 @@ func TestOutage(t *testing.T) {
 	m = start()
 	require.False(t, step(m, at(122_000, 0, s.late(1, 10_000, 1)), expired{forgotten: 2500}), "it was lost before")
 
+	m = start()
+	c := at(20_000, 0, s.late(0, 9000, 1), s.late(1, 10_000, 1))
+	c.ended = true
+	require.False(t, step(m, c, expired{}))
+	require.Zero(t, m.Outage, "their senders ended all of them, late")
+
+	m = start()
+	require.True(t, step(m, c, expired{forgotten: 1000}), "one was forgotten that had not ended")
+	require.True(t, step(m, c, expired{}))
+
 	m = &memory{}
-	c := at(18_000, 0, s.late(0, 9000, 1))
+	c = at(18_000, 0, s.late(0, 9000, 1))
 	c.ended = true
 	require.False(t, step(m, c, expired{}))
 	require.Zero(t, m.Outage, "their senders ended them")
-	require.False(t, m.outage(&c, false, expired{forgotten: 9000}, patience))
+	require.False(t, m.outage(&c, false, expired{forgotten: 9000}, 0, patience))
 }

@@ -216,7 +216,7 @@ func (sit *situation) numbers(ctx context.Context, st *state, c *completeness, r
 	sit.missing, sit.needed = st.selectors(whole.Missing), st.selectors(whole.Needed)
 	keep := max(retention, st.plan.Span().Milliseconds())
 	past := m.Floors.expire(c.at-keep, c.at-retention, c.lost)
-	sit.fading = m.outage(c, sit.active, past, sit.patience.Milliseconds())
+	sit.fading = m.outage(c, sit.active, past, c.at-retention, sit.patience.Milliseconds())
 	for _, losses := range m.Floors.newMoments(c.lost) {
 		if losses[0].Arrived-m.shift <= start.restored { // the snapshot has the floor
 			m.Floors.know(losses)

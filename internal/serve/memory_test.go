@@ -2,12 +2,15 @@ package serve
 
 import (
 	"context"
+	"io"
 	"math"
+	"net"
 	"runtime"
 	"runtime/debug"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 )
 
@@ -75,6 +78,39 @@ func TestReadBytesCountUntilACollection(t *testing.T) {
 	cycles = m.cycles
 	require.True(t, m.spent())
 	require.Equal(t, cycles, m.cycles, "it is known")
+}
+
+// TestLittleMemoryIsNoneForReads: otherwise each read would wait for a collection.
+func TestLittleMemoryIsNoneForReads(t *testing.T) {
+	before := debug.SetMemoryLimit(1 << 40)
+	defer debug.SetMemoryLimit(before)
+	m := newMemory()
+	runtime.GC()
+	m.look()
+	m.limit = float64(m.needed.Load()) / (spentShare - collectShare/2)
+	require.False(t, m.spent(), "nothing was read")
+	m.arrived(int(m.limit))
+	require.True(t, m.spent(), "that was garbage, and little room is left")
+}
+
+// TestConnectionsCountWhatTheyRead, and nothing else.
+func TestConnectionsCountWhatTheyRead(t *testing.T) {
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	read := 0
+	l = newConnections(prometheus.NewRegistry()).bound(l, "test", 10, nil, nil, func(n int) { read += n })
+	defer l.Close()
+	client, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+	require.NoError(t, err)
+	_, err = client.Write([]byte("seven b"))
+	require.NoError(t, err)
+	require.NoError(t, client.Close())
+	server, err := l.Accept()
+	require.NoError(t, err)
+	defer server.Close()
+	_, err = io.ReadAll(server)
+	require.NoError(t, err)
+	require.Equal(t, 7, read)
 }
 
 func TestReadBytesCountForNothingWithoutALimit(t *testing.T) {
