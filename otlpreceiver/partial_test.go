@@ -62,7 +62,7 @@ func TestSeriesLimitIsPartialSuccessAndKnownSeriesGoOn(t *testing.T) {
 	h.sendOK(gaugeOf("known", double(1, 1)))
 	ps := h.send(gaugeOf("flood", double(2, 1, "n", "1"), double(2, 1, "n", "2"), double(2, 1, "n", "3")), gaugeOf("known", double(2, 2)))
 	require.EqualValues(t, 2, ps.GetRejectedDataPoints())
-	require.Equal(t, `metric "flood": series limit reached: 2 series are held (data points rejected: 2)`, ps.GetErrorMessage())
+	require.Equal(t, `metric "flood": series limit reached: held are 2 series (data points rejected: 2)`, ps.GetErrorMessage())
 	require.Equal(t, []string{`flood{n="1"} 1@2`, `known{} 1@1 2@2`}, h.held(""))
 }
 

@@ -190,7 +190,7 @@ func (a *Appender) append(lset labels.Labels, in ring.Sample, delta bool) (Outco
 			if ser, err = a.s.create(lset, hash); err != nil {
 				a.counts[Rejected]++
 				if !in.Stale() && addsLoad(in) {
-					a.rejected(lset, limitOf(err), rejectedFor)
+					a.rejected(lset, errors.Unwrap(err), rejectedFor) // the limit, without its figures
 				}
 				return Rejected, err
 			}

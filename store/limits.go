@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -28,16 +29,16 @@ var (
 	ErrFreed = errors.New("series was freed")
 )
 
-// fullError is why there is no new series. Its text is made when it is read: of a
+// limitError is why there is no new series. Its text is made when it is read: of a
 // thousand such errors, one is logged.
-type fullError struct {
-	limit  error
-	series int
+type limitError struct {
+	limit error
+	Cardinality
 }
 
-func (e *fullError) Error() string { return fmt.Sprintf("%s: %d series are held", e.limit, e.series) }
+func (e *limitError) Error() string { return fmt.Sprintf("%s: held are %s", e.limit, e.Cardinality) }
 
-func (e *fullError) Unwrap() error { return e.limit }
+func (e *limitError) Unwrap() error { return e.limit }
 
 // MaxSeries returns the most series that the store stores.
 func (s *Store) MaxSeries() int { return s.opts.MaxSeries }
@@ -49,7 +50,7 @@ func (s *Store) MaxSeriesPerMetric() int { return s.opts.MaxSeriesPerMetric }
 func (s *Store) admitLocked(name string) error {
 	if s.count >= s.opts.MaxSeries {
 		s.metrics.rejectedTotal.Inc()
-		return &fullError{ErrSeriesLimit, s.count}
+		return &limitError{ErrSeriesLimit, Cardinality{Series: s.count}}
 	}
 	if mn := s.names[name]; mn != nil && int(mn.series.Load()) >= s.opts.MaxSeriesPerMetric {
 		s.metrics.rejectedMetric.Inc()
@@ -57,7 +58,7 @@ func (s *Store) admitLocked(name string) error {
 	}
 	if s.opts.Full() {
 		s.metrics.rejectedMemory.Inc()
-		return &fullError{ErrNoMemory, s.count}
+		return &limitError{ErrNoMemory, Cardinality{Series: s.count}}
 	}
 	return nil
 }
@@ -73,7 +74,7 @@ const (
 
 // Cardinality is why a metric has so many series.
 type Cardinality struct {
-	Metric string
+	Metric string // empty for all
 	Series int
 
 	Label          string // that with most values, of the newest series; empty if they have none
@@ -82,7 +83,10 @@ type Cardinality struct {
 
 // String returns it in a few words.
 func (c Cardinality) String() string {
-	if c.Label == "" {
+	switch {
+	case c.Metric == "":
+		return fmt.Sprintf("%d series", c.Series)
+	case c.Label == "":
 		return fmt.Sprintf("%d series of %s", c.Series, c.Metric)
 	}
 	return fmt.Sprintf("%d series of %s, whose label %s has %d values in the newest %d", c.Series, c.Metric, c.Label, c.Values, c.Looked)
@@ -108,7 +112,10 @@ func (s *Store) Cardinality() (c Cardinality, ok bool) {
 func (s *Store) cardinalityLocked(mn *metricName) Cardinality {
 	c := Cardinality{Metric: mn.name, Series: int(mn.series.Load())}
 	values := map[string]map[string]struct{}{}
-	c.Looked = s.index.EachPairOfNewest(labels.Label{Name: labels.MetricName, Value: mn.name}, cardinalitySample, func(name, value string) {
+	all, _ := s.index.Find(context.Background(), labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, mn.name)) // it fails with its context alone
+	newest := all[max(0, len(all)-cardinalitySample):]
+	c.Looked = len(newest)
+	s.index.EachPairOf(newest, func(name, value string) {
 		if values[name] == nil {
 			values[name] = map[string]struct{}{}
 		}
@@ -122,33 +129,17 @@ func (s *Store) cardinalityLocked(mn *metricName) Cardinality {
 	return c
 }
 
-// metricFullError is why there is no new series of a metric.
-type metricFullError struct{ Cardinality }
-
-func (e *metricFullError) Error() string {
-	return fmt.Sprintf("%s: held are %s", ErrMetricLimit, e.Cardinality)
-}
-
-func (e *metricFullError) Unwrap() error { return ErrMetricLimit }
-
-// explained is the last explanation of a metric at its limit.
-type explained struct {
-	metric *metricName
-	at     int64 // in ms
-	err    *metricFullError
-}
-
 // explainLocked returns the cardinality of a metric that is at its limit, as of up to
 // ten seconds ago. It looks at one metric at a time; of others at their limit
 // meanwhile it returns only the number of series.
 func (s *Store) explainLocked(mn *metricName) error {
-	if now := s.now(); s.explained.err == nil || now-s.explained.at >= cardinalityInterval {
-		s.explained = explained{mn, now, &metricFullError{s.cardinalityLocked(mn)}}
+	if now := s.now(); s.explained == nil || now-s.explainedAt >= cardinalityInterval {
+		s.explained, s.explainedAt = &limitError{ErrMetricLimit, s.cardinalityLocked(mn)}, now
 	}
-	if s.explained.metric != mn {
-		return &metricFullError{Cardinality{Metric: mn.name, Series: int(mn.series.Load())}}
+	if s.explained.Metric != mn.name {
+		return &limitError{ErrMetricLimit, Cardinality{Metric: mn.name, Series: int(mn.series.Load())}}
 	}
-	return s.explained.err
+	return s.explained
 }
 
 const (
@@ -163,7 +154,6 @@ const (
 // clock that is hours late or from a queue, or by a limit. A result without them is
 // not complete.
 type rejected struct {
-	count    atomic.Int32  // of series, for readers that need not look
 	overflow atomic.Uint64 // rejections that found no room
 
 	mu      sync.Mutex // guards what follows
@@ -232,7 +222,6 @@ func (r *rejected) add(lset labels.Labels, why error, now, until int64) (first b
 	first = one.until <= now || one.why != why //nolint:errorlint // these are never wrapped
 	one.why, one.until = why, until
 	r.series[hash] = one
-	r.count.Store(int32(len(r.series))) //nolint:gosec // bounded
 	return first
 }
 
@@ -280,7 +269,6 @@ func (r *rejected) expireLocked(now int64) {
 			r.removeLocked(hash, &one)
 		}
 	}
-	r.count.Store(int32(len(r.series))) //nolint:gosec // bounded
 }
 
 // move adds d ms to all times: the clock was set.
@@ -298,12 +286,8 @@ func (r *rejected) move(d int64) {
 // neither is live nor was under load when it was: ErrTooOld within the retention, ErrSeriesLimit, ErrMetricLimit or
 // ErrNoMemory within a minute. It returns nil if there is none.
 func (s *Store) Rejected(ms ...*labels.Matcher) error {
-	r := &s.rejected
-	if r.count.Load() == 0 {
-		return nil
-	}
 	now := s.now()
-	for _, one := range r.matching(now, ms) {
+	for _, one := range s.rejected.matching(now, ms) {
 		if !s.counts(one.lset, now) {
 			return one.why
 		}
@@ -342,14 +326,4 @@ func (s *Store) counts(lset labels.Labels, now int64) bool {
 	}
 	last, ok := ser.ring.LastValue()
 	return ok && addsLoad(last) || ser.stateLocked(now, s.opts.Lookback.Milliseconds()) == Live
-}
-
-// limitOf returns the limit that an error is about, without its figures.
-func limitOf(err error) error {
-	for _, limit := range []error{ErrSeriesLimit, ErrMetricLimit, ErrNoMemory} {
-		if errors.Is(err, limit) {
-			return limit
-		}
-	}
-	return err
 }

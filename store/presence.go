@@ -18,16 +18,8 @@ type Presence struct {
 
 // Presence returns the states of the series that match ms.
 func (s *Store) Presence(ctx context.Context, ms ...*labels.Matcher) (Presence, error) {
-	found, err := s.index.Find(ctx, ms...)
-	if err != nil {
-		return Presence{}, err
-	}
-	var p Presence
-	now, lookback := s.now(), s.opts.Lookback.Milliseconds()
-	for _, ser := range found {
-		p.count(ser, now, lookback)
-	}
-	return p, nil
+	p, _, err := s.Show(ctx, 0, ms...)
+	return p, err
 }
 
 // count adds a series, and returns its state; ok is false if it has no sample.
@@ -128,8 +120,12 @@ type Metric struct {
 
 // Metrics returns the metrics that have series, by name.
 func (s *Store) Metrics() []Metric {
-	all := []Metric{}
-	s.index.EachValue(labels.MetricName, func(name string, series int) { all = append(all, Metric{name, series}) })
+	s.mu.Lock()
+	all := make([]Metric, 0, len(s.names))
+	for name, mn := range s.names {
+		all = append(all, Metric{name, int(mn.series.Load())})
+	}
+	s.mu.Unlock()
 	slices.SortFunc(all, func(a, b Metric) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }

@@ -68,7 +68,7 @@ func (q *querier) collect(ctx context.Context, hints *storage.LabelHints, ms []*
 		}
 	}
 	if len(ms) == 0 {
-		q.s.index.EachPair(func(name, value string, _ int) { add(name, value) })
+		q.s.index.EachPair(add)
 	} else {
 		found, err := q.s.index.Find(ctx, ms...)
 		if err != nil {

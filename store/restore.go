@@ -1,18 +1,14 @@
 package store
 
 import (
-	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"time"
 
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/metadata"
-
-	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/labelindex"
 )
 
 // Restore reads what Snapshot wrote, at the moment taken, into an empty store that is
@@ -24,246 +20,162 @@ import (
 // snapshot was taken in the future, our clock has been set back since, and samples are
 // moved with it.
 func (s *Store) Restore(taken time.Time, next func() ([]byte, error)) (series int, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.count > 0 {
+	if s.SeriesCount() > 0 {
 		return 0, errors.New("restoring into a store that is not empty")
 	}
-	s.index.Clear() // pairs that were freed have numbers
 	now := s.now()
-	if age := now - taken.UnixMilli(); age > s.opts.Retention.Milliseconds() {
-		return 0, fmt.Errorf("%w: it was taken %s ago, and samples are kept for %s", ErrOldSnapshot, time.Duration(age)*time.Millisecond, s.opts.Retention)
+	away := now - taken.UnixMilli()
+	if away > s.opts.Retention.Milliseconds() {
+		return 0, fmt.Errorf("%w: it was taken %s ago, and samples are kept for %s", ErrOldSnapshot, time.Duration(away)*time.Millisecond, s.opts.Retention)
 	}
-	r := restorer{
-		s: s, taken: taken.UnixMilli(),
-		shift: min(now-taken.UnixMilli(), 0), away: max(now-taken.UnixMilli(), 0),
-	}
-	if err := r.blocks(next); err != nil {
-		s.clearLocked()
-		return 0, err
-	}
-	r.arrive()
-	s.metrics.created.Add(float64(s.count))
-	return s.count, nil
-}
-
-// clearLocked empties a store that is not in use yet.
-func (s *Store) clearLocked() {
-	s.index.Clear()
-	for i := range s.stripes {
-		s.stripes[i].slots, s.stripes[i].count = nil, 0
-	}
-	s.described.families = map[string]metadata.Metadata{}
-	s.names = map[string]*metricName{}
-	s.count = 0
-}
-
-// restorer reads blocks into a store that is locked and empty, so that a pair's number
-// in the index is its number in the snapshot.
-//
-// A million series take a second, and the start uses more than one core, so two
-// goroutines share the work: one makes series findable, the other reads their samples
-// one block later.
-type restorer struct {
-	s     *Store
-	taken int64 // ms
-	shift int64 // by which samples are moved, in ms
-	away  int64 // by which arrivals are, besides
-
-	all     []*Series
-	pairs   labelindex.Pairs
-	set     []byte
-	builder labels.ScratchBuilder
-	lset    labels.Labels // overwritten by each series
-	behind  *batch        // of the block that is being read
-}
-
-// batch is the series of a block whose samples are not read yet.
-type batch struct {
-	block  []byte
-	series []*Series
-	bodies [][]byte // parts of the block
-}
-
-func (r *restorer) blocks(next func() ([]byte, error)) error {
-	full, empty := make(chan *batch), make(chan *batch, 2)
-	empty <- &batch{}
-	empty <- &batch{}
-	behind := make(chan error, 1)
-	go func() {
-		var failed error
-		for b := range full {
-			if failed == nil {
-				failed = r.samples(b)
-			}
-			empty <- b
-		}
-		behind <- failed
-	}()
-	failed := r.ahead(next, full, empty)
-	close(full)
-	if err := errors.Join(failed, <-behind); err != nil {
-		return err
-	}
-	return r.used()
-}
-
-// ahead reads the labels in blocks, and passes the samples on.
-func (r *restorer) ahead(next func() ([]byte, error), full, empty chan *batch) error {
+	r := restorer{s: s, shift: min(away, 0)}
 	for {
 		block, err := next()
 		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		r.behind = <-empty
-		r.behind.block = append(r.behind.block[:0], block...)
-		r.behind.series, r.behind.bodies = r.behind.series[:0], r.behind.bodies[:0]
-		d := &decoder{b: r.behind.block}
-		switch kind := d.byte(); kind {
-		case blockSeries:
-			err = r.block(d)
-		case blockDescribed:
-			err = r.described(d)
-		default:
-			err = fmt.Errorf("%w: a block is of the unknown kind %d", ErrSnapshot, kind)
+			break
 		}
 		if err == nil {
-			err = d.done()
+			err = r.block(block)
 		}
 		if err != nil {
-			return err
+			s.Reset()
+			return 0, err
 		}
-		full <- r.behind
+	}
+	r.arrive(min(taken.UnixMilli(), now), max(away, 0))
+	return len(r.all), nil
+}
+
+// restorer reads blocks into a store.
+type restorer struct {
+	s     *Store
+	shift int64 // by which samples are moved, in ms
+	all   []*Series
+
+	// Of the block that is being read.
+	texts   [][2][]byte    // the labels and the body of each series
+	labels  []labels.Label // by number, from 1 on
+	builder labels.ScratchBuilder
+	lset    labels.Labels // overwritten by each series
+}
+
+func (r *restorer) block(block []byte) error {
+	d := newDecoder(block)
+	switch kind := d.Byte(); {
+	case d.E != nil:
+		return d.done()
+	case kind == blockSeries:
+		return r.series(d)
+	case kind == blockDescribed:
+		families := map[string]metadata.Metadata{}
+		if err := json.Unmarshal(d.B, &families); err != nil {
+			return fmt.Errorf("%w: %w", ErrSnapshot, err)
+		}
+		for family, m := range families {
+			r.s.describe(family, m)
+		}
+		return nil
+	default:
+		return fmt.Errorf("%w: a block is of the unknown kind %d", ErrSnapshot, kind)
 	}
 }
 
-// used checks that every pair has a series, with which it is removed.
-func (r *restorer) used() error {
-	if l, ok := r.s.index.Unused(); ok {
-		return fmt.Errorf("%w: no series has the label %s=%q", ErrSnapshot, l.Name, l.Value)
+// series reads a block. A million series take a second, and the start uses more than
+// one core, so two goroutines share the work: one makes series findable, the other reads
+// their samples.
+func (r *restorer) series(d *decoder) error {
+	r.texts, r.labels = r.texts[:0], r.labels[:0]
+	first := len(r.all)
+	for d.more() {
+		text := [2][]byte{d.text(), d.text()}
+		if len(text[1]) < leastBody {
+			d.fail("a series is cut off")
+			break
+		}
+		r.texts = append(r.texts, text)
+		r.all = append(r.all, &Series{restored: true})
+	}
+	if err := d.done(); err != nil {
+		return err
+	}
+	added := r.all[first:]
+	behind := make(chan error, 1)
+	go func() {
+		var failed error
+		for i := 0; i < len(added) && failed == nil; i++ {
+			failed = added[i].body(r.texts[i][1], r.shift, r.s.opts.MaxSamplesPerSeries)
+		}
+		behind <- failed
+	}()
+	err := r.add(added)
+	return errors.Join(err, <-behind)
+}
+
+// add makes series findable.
+func (r *restorer) add(added []*Series) error {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	for i, ser := range added {
+		if err := r.readLabels(newDecoder(r.texts[i][0])); err != nil {
+			return err
+		}
+		hash := hashOf(r.lset)
+		if r.s.stripes.get(hash, r.lset, r.s.index) != nil {
+			return fmt.Errorf("%w: a series is there twice", ErrSnapshot)
+		}
+		if err := r.s.addLocked(ser, r.lset, hash); err != nil {
+			return fmt.Errorf("the snapshot has more series: %w", err)
+		}
 	}
 	return nil
 }
 
-func (r *restorer) block(d *decoder) error {
-	for range d.length(2, "the number of labels") {
-		l := labels.Label{Name: string(d.text()), Value: string(d.text())}
-		if l.Name == "" || l.Value == "" {
-			d.fail("a label has no name or no value")
-			break
-		}
-		if !r.s.index.AddPair(l) {
-			d.fail("a label is there twice")
-			break
-		}
-	}
-	r.s.index.View(func(pairs labelindex.Pairs) { r.pairs = pairs })
-	for range d.length(8, "the number of series") {
-		name, body := r.labels(d), d.text()
-		if d.fault != "" {
-			break
-		}
-		if err := r.put(name, body); err != nil {
-			return err
-		}
-	}
-	return d.err()
-}
-
-// samples reads the samples of a batch.
-func (r *restorer) samples(b *batch) error {
-	for i, ser := range b.series {
-		d := &decoder{b: b.bodies[i]}
-		ser.lag = int32(min(max(d.varint(), math.MinInt32), math.MaxInt32)) //nolint:gosec // bounded right here
-		ser.interval, ser.ahead = d.uint32("an interval"), d.uint32("how far a sample was ahead")
-		ser.ring = d.samples(r.shift, r.s.opts.MaxSamplesPerSeries)
-		if err := d.done(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// labels reads a series' labels into the set and the label set, and returns its
-// name.
-func (r *restorer) labels(d *decoder) (name string) {
-	r.set = r.set[:0]
+// readLabels reads the labels of a series.
+func (r *restorer) readLabels(d *decoder) error {
 	r.builder.Reset()
-	last := ""
-	for range d.length(1, "the number of a series' labels") {
-		n := d.uint32("a label")
-		label, value, ok := r.pairs.At(n)
-		if !ok {
+	last, named := "", false
+	for d.more() {
+		n := d.Uvarint64()
+		if n == 0 {
+			r.labels = append(r.labels, labels.Label{Name: string(d.text()), Value: string(d.text())})
+			n = uint64(len(r.labels))
+		}
+		if n > uint64(len(r.labels)) {
 			d.fail("a series has an unknown label")
-			return ""
+			break
 		}
-		if label <= last {
-			d.fail("a series' labels are not in order")
-			return ""
+		l := r.labels[n-1]
+		if l.Name <= last || l.Value == "" {
+			d.fail("a series' labels are not in order, or one has no name or no value")
 		}
-		if last = label; last == labels.MetricName {
-			name = value
-		}
-		r.set = binary.AppendUvarint(r.set, uint64(n))
-		r.builder.Add(label, value)
+		last, named = l.Name, named || l.Name == labels.MetricName
+		r.builder.Add(l.Name, l.Value)
 	}
-	if name == "" {
+	if !named {
 		d.fail("a series has no name")
 	}
 	r.builder.Overwrite(&r.lset)
-	return name
+	return d.done()
 }
 
-// put adds a series. The snapshot contains each series once.
-func (r *restorer) put(name string, body []byte) error {
-	s := r.s
-	if s.count >= s.opts.MaxSeries {
-		return fmt.Errorf("%w: the snapshot holds more than %d series", ErrSeriesLimit, s.count)
-	}
-	mn := s.nameLocked(name)
-	if int(mn.series.Load()) >= s.opts.MaxSeriesPerMetric {
-		return fmt.Errorf("%w: the snapshot holds more than %d series of %s", ErrMetricLimit, mn.series.Load(), name)
-	}
-	ser := &Series{name: mn, entry: labelindex.Entry{Set: labelindex.Set(r.set), Hash: hashOf(r.lset)}, restored: true}
-	s.putLocked(ser)
-	r.all = append(r.all, ser)
-	r.behind.series, r.behind.bodies = append(r.behind.series, ser), append(r.behind.bodies, body)
-	return nil
-}
-
-// arrive moves the arrivals of the newest samples.
-func (r *restorer) arrive() {
+// arrive moves the arrivals of the newest samples of the series that were live when
+// the snapshot was taken.
+func (r *restorer) arrive(taken, away int64) {
 	for _, ser := range r.all {
-		if ser.interval > ser.name.interval.Load() && r.was(ser) != Late {
+		if ser.interval > ser.name.interval.Load() && r.was(ser, taken) != Late {
 			ser.name.interval.Store(ser.interval) // as a sweep does
 		}
 	}
 	for _, ser := range r.all {
-		if r.was(ser) == Live {
-			ser.setArrivedLocked(ser.arrivedLocked() + r.away)
+		if r.was(ser, taken) == Live {
+			ser.setArrivedLocked(ser.arrivedLocked() + away)
 		}
 	}
 }
 
 // was returns the state of the series when the snapshot was taken.
-func (r *restorer) was(ser *Series) State {
+func (r *restorer) was(ser *Series, taken int64) State {
 	ser.restored = false
 	defer func() { ser.restored = true }()
-	return ser.stateLocked(r.taken+r.shift, r.s.opts.Lookback.Milliseconds())
-}
-
-func (r *restorer) described(d *decoder) error {
-	for range d.length(4, "the number of metrics") {
-		family := string(d.text())
-		m := metadata.Metadata{Type: model.MetricType(d.text())}
-		m.Unit, m.Help = cut(string(d.text()), maxUnit), cut(string(d.text()), maxHelp)
-		all := r.s.described.families
-		if d.fault == "" && len(all) < maxDescribed && r.s.hasFamilyLocked(family, m.Type) {
-			all[family] = m
-		}
-	}
-	return d.err()
+	return ser.stateLocked(taken, r.s.opts.Lookback.Milliseconds())
 }

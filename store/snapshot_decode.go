@@ -1,13 +1,13 @@
 package store
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 	"math/bits"
 
 	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/tsdb/encoding"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/ring"
 )
@@ -19,95 +19,60 @@ var (
 	ErrOldSnapshot = errors.New("the snapshot is older than the retention")
 )
 
-// maxTime bounds the times of samples, in ms, far from where they overflow.
-const maxTime = 1 << 50
+const (
+	// maxTime bounds the times of samples, in ms, far from where they overflow.
+	maxTime = 1 << 50
+	// leastBody is the size of a series' body with one sample, in bytes.
+	leastBody = 7
+)
 
-// decoder reads a block of a snapshot. After the first fault all its results are zero.
-// The size of the block bounds what it allocates.
-type decoder struct {
-	b     []byte
-	fault string
-}
+// decoder reads a part of a snapshot. After the first fault all its results are zero.
+// The size of the part bounds what it allocates.
+type decoder struct{ encoding.Decbuf }
+
+func newDecoder(b []byte) *decoder { return &decoder{encoding.Decbuf{B: b}} }
 
 func (d *decoder) fail(fault string) {
-	if d.fault == "" {
-		d.b, d.fault = nil, fault
+	if d.E == nil {
+		d.B, d.E = nil, errors.New(fault)
 	}
 }
 
-func (d *decoder) err() error {
-	if d.fault == "" {
-		return nil
-	}
-	return fmt.Errorf("%w: %s", ErrSnapshot, d.fault)
-}
+// more reports whether anything is left and there was no fault: after its own faults,
+// Decbuf leaves the rest where it is.
+func (d *decoder) more() bool { return d.E == nil && d.Len() > 0 }
 
-// done is err, and an error if anything is left.
+// done returns the first fault, also if anything is left.
 func (d *decoder) done() error {
-	if len(d.b) > 0 {
+	if d.Len() > 0 {
 		d.fail("more is there than what it says")
 	}
-	return d.err()
-}
-
-func (d *decoder) uvarint() uint64 {
-	if len(d.b) > 0 && d.b[0] < 0x80 { // most of them
-		v := d.b[0]
-		d.b = d.b[1:]
-		return uint64(v)
+	if d.E == nil {
+		return nil
 	}
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.fail("a number is cut off")
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
+	return fmt.Errorf("%w: %w", ErrSnapshot, d.E)
 }
-
-func (d *decoder) varint() int64 {
-	u := d.uvarint()
-	return int64(u>>1) ^ -int64(u&1) //nolint:gosec // zigzag, as binary.Varint reads it
-}
-
-// within reads a number that must not be above most.
-func (d *decoder) within(most uint64, what string) uint64 {
-	v := d.uvarint()
-	if v > most {
-		d.fail(what + " is out of its bounds")
-		return 0
-	}
-	return v
-}
-
-func (d *decoder) uint32(what string) uint32 { return uint32(d.within(math.MaxUint32, what)) } //nolint:gosec // bounded
 
 // length reads how many things follow; each takes at least so many bytes.
 func (d *decoder) length(each int, what string) int {
-	return int(d.within(uint64(len(d.b)/each), what)) //nolint:gosec // at most len(d.b)
+	n := d.Uvarint64()
+	if n > uint64(d.Len()/each) { //nolint:gosec // neither is negative
+		d.fail(what + " is out of its bounds")
+		return 0
+	}
+	return int(n) //nolint:gosec // at most the block's length
 }
 
-func (d *decoder) bytes(n int) []byte {
-	if n > len(d.b) {
-		d.fail("a text is cut off")
-		return nil
-	}
-	out := d.b[:n]
-	d.b = d.b[n:]
+// text reads bytes with their length. Decbuf.UvarintBytes panics if that is negative.
+func (d *decoder) text() []byte {
+	n := d.length(1, "a text's length")
+	out := d.B[:n]
+	d.B = d.B[n:]
 	return out
 }
 
-func (d *decoder) byte() byte {
-	if b := d.bytes(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (d *decoder) text() []byte { return d.bytes(d.length(1, "a text's length")) }
-
 func (d *decoder) float() float64 {
-	return math.Float64frombits(bits.ReverseBytes64(d.uvarint()))
+	return math.Float64frombits(bits.ReverseBytes64(d.Uvarint64()))
 }
 
 func (d *decoder) floats(what string) []float64 {
@@ -122,97 +87,57 @@ func (d *decoder) floats(what string) []float64 {
 	return out
 }
 
-// samples reads a ring, and moves all times by shift. Of more than limit samples it
-// stores the newest.
-func (d *decoder) samples(shift int64, limit int) (r ring.Ring) {
-	flags := d.byte()
-	if flags&^(flagWide|flagHists) != 0 {
-		d.fail("a series has unknown flags")
-	}
-	wide := flags&flagWide != 0
+// body reads what a series is beside its labels, and moves all times by shift. Of more
+// than limit samples it stores the newest.
+func (s *Series) body(b []byte, shift int64, limit int) error {
+	d := newDecoder(b)
+	s.lag = int32(min(max(d.Varint64(), math.MinInt32), math.MaxInt32)) //nolint:gosec // bounded right here
+	s.interval, s.ahead = d.Uvarint32(), d.Uvarint32()
 	n := d.length(2, "the number of samples")
 	if n == 0 {
 		d.fail("a series has no samples")
-		return ring.Ring{}
 	}
-	var layout *histogram.FloatHistogram
-	var t, delta int64
-	var v uint64
+	t, delta, before := d.Varint64()+shift, int64(0), uint64(0)
+	s.ring = ring.New(min(n, limit), limit)
 	for i := range n {
-		if i == 0 {
-			if t = d.varint() + shift; t < -maxTime || t > maxTime {
-				d.fail("a sample's time is out of its bounds")
-			}
-			r = ring.Restored(t, min(n, limit), limit, wide)
+		second := d.Varint64()
+		delta += second >> 1
+		if t += delta; t < 0 || t > maxTime {
+			d.fail("a sample's time is out of its bounds")
+		}
+		if i > 0 && delta <= 0 {
+			d.fail("samples are not in the order of their times")
+		}
+		in := ring.Sample{T: t}
+		if second&sampleHistogram != 0 {
+			in.Hist = d.histogram()
 		} else {
-			delta += d.varint()
-			if t += delta; delta <= 0 || !r.Reaches(t) {
-				d.fail("samples are not in the order of their times")
-			}
+			before ^= bits.ReverseBytes64(d.Uvarint64())
+			in.V = math.Float64frombits(before)
 		}
-		if d.fault != "" {
-			return ring.Ring{}
+		if d.E != nil {
+			break
 		}
-		var h *histogram.FloatHistogram
-		word := uint64(0)
-		switch {
-		case flags&flagHists != 0 && d.histogram(&h, &layout):
-		case wide:
-			v ^= bits.ReverseBytes64(d.uvarint())
-			word = v
-		default:
-			v ^= uint64(bits.ReverseBytes32(d.uint32("a value")))
-			word = v
-		}
-		if i >= n-limit {
-			r.PushRaw(t, word, h)
-		}
+		s.ring.Push(in, math.MinInt64, limit)
 	}
-	return r
+	return d.done()
 }
 
-// histogram reads a sample, and reports whether it is a histogram.
-func (d *decoder) histogram(out, layout **histogram.FloatHistogram) bool {
-	kind := d.byte()
-	h := &histogram.FloatHistogram{}
-	switch kind {
-	case sampleFloat:
-		return false
-	case sampleLayout:
-		h.Schema = int32(d.varint()) //nolint:gosec // checked next
-		if !histogram.IsKnownSchema(h.Schema) {
-			d.fail("a histogram's schema is unknown")
-		}
-		if b := d.bytes(8); b != nil {
-			h.ZeroThreshold = math.Float64frombits(binary.LittleEndian.Uint64(b))
-		}
-		h.PositiveSpans, h.NegativeSpans = d.spans(), d.spans()
-		h.CustomValues = d.floats("the number of a histogram's bounds")
-		*layout = h
-	case sampleSame:
-		l := *layout
-		if l == nil {
-			d.fail("a histogram is like one that is not there")
-			return true
-		}
-		h.Schema, h.ZeroThreshold, h.CustomValues = l.Schema, l.ZeroThreshold, l.CustomValues
-		h.PositiveSpans, h.NegativeSpans = l.PositiveSpans, l.NegativeSpans
-	default:
-		d.fail("a sample is of an unknown kind")
-		return true
-	}
-	h.CounterResetHint = histogram.CounterResetHint(d.byte())
-	h.ZeroCount, h.Count, h.Sum = d.float(), d.float(), d.float()
+func (d *decoder) histogram() *histogram.FloatHistogram {
+	h := &histogram.FloatHistogram{CounterResetHint: histogram.CounterResetHint(d.Byte())}
+	h.Schema = int32(d.Varint64()) //nolint:gosec // Validate checks it
+	h.ZeroThreshold, h.ZeroCount, h.Count, h.Sum = d.float(), d.float(), d.float(), d.float()
+	h.PositiveSpans, h.NegativeSpans = d.spans(), d.spans()
 	h.PositiveBuckets = d.floats("the number of a histogram's buckets")
 	h.NegativeBuckets = d.floats("the number of a histogram's buckets")
+	h.CustomValues = d.floats("the number of a histogram's bounds")
 	if h.CounterResetHint > histogram.GaugeType {
 		d.fail("a histogram's hint is unknown")
 	}
 	if err := h.Validate(); err != nil { // or a later one may panic when it is compared
 		d.fail("a histogram is invalid: " + err.Error())
 	}
-	*out = h
-	return true
+	return h
 }
 
 func (d *decoder) spans() []histogram.Span {
@@ -222,11 +147,7 @@ func (d *decoder) spans() []histogram.Span {
 	}
 	out := make([]histogram.Span, n)
 	for i := range out {
-		offset := d.varint()
-		if offset > math.MaxInt32 || offset < math.MinInt32 || i > 0 && offset < 0 {
-			d.fail("a histogram's span is out of its bounds")
-		}
-		out[i] = histogram.Span{Offset: int32(offset), Length: d.uint32("the length of a histogram's span")} //nolint:gosec // bounded
+		out[i] = histogram.Span{Offset: int32(d.Varint64()), Length: d.Uvarint32()} //nolint:gosec // Validate checks it
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -57,7 +58,6 @@ func restoredAt(t testing.TB, s *Store, at float64, o Options) (*Store, *clock) 
 type inside struct {
 	lset         string
 	samples      []ring.Sample
-	wide         bool
 	arrived      int64
 	interval     uint32
 	ahead        uint32
@@ -71,7 +71,7 @@ func insides(s *Store) (all []inside) {
 	for i, ser := range found {
 		lset, _ := s.index.Labels(ser, &b)
 		in := inside{
-			lset: lset.String(), wide: ser.ring.Wide(), arrived: ser.arrivedLocked(), interval: ser.interval,
+			lset: lset.String(), arrived: ser.arrivedLocked(), interval: ser.interval,
 			ahead: ser.ahead, nameInterval: ser.name.interval.Load(), position: i,
 		}
 		for j := range ser.ring.Len() {
@@ -318,19 +318,44 @@ func TestRestoreObservesLimits(t *testing.T) {
 	require.Equal(t, []pt{{50, 10}, {55, 11}, {60, 12}}, of(t, r, "narrow", "a", 0, 60), "the newest stay")
 }
 
+// seriesBlock returns a block with one series.
+func seriesBlock(lset, body []byte) []byte {
+	out := append([]byte{blockSeries, byte(len(lset))}, lset...)
+	return append(append(out, byte(len(body))), body...)
+}
+
+// oneSeries returns a block with one series that has a sample.
+func oneSeries(lset ...byte) []byte { return seriesBlock(lset, []byte{0, 0, 0, 1, 2, 0, 0}) }
+
 func TestRestoreRefusesDamage(t *testing.T) {
 	s, c := newStore(t, Options{})
 	everything(t, s, c)
 	blocks := takeSnapshot(t, s)
 	require.Len(t, blocks, 2)
 	broken := errors.New("broken disk")
+	named := append([]byte{0, 8}, "__name__\x01m"...)
+	undamaged, uc := newStore(t, Options{})
+	n, err := undamaged.Restore(uc.now(), from([][]byte{oneSeries(named...)}))
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
 	for name, next := range map[string]func() ([]byte, error){
-		"cut off":          from([][]byte{blocks[0][:len(blocks[0])-1], blocks[1]}),
-		"too long":         from([][]byte{append(bytes.Clone(blocks[0]), 0), blocks[1]}),
-		"twice":            from([][]byte{blocks[0], blocks[0]}),
-		"an empty block":   from([][]byte{{}}),
-		"an unknown block": from([][]byte{{'?'}}),
-		"labels of nobody": from([][]byte{{blockSeries, 1, 1, 'a', 1, 'b', 0}}),
+		"cut off":            from([][]byte{blocks[0][:len(blocks[0])-1], blocks[1]}),
+		"too long":           from([][]byte{append(bytes.Clone(blocks[0]), 0), blocks[1]}),
+		"twice":              from([][]byte{blocks[0], blocks[0]}),
+		"an empty block":     from([][]byte{{}}),
+		"an unknown block":   from([][]byte{{'?'}}),
+		"damaged metadata":   from([][]byte{blocks[0], {blockDescribed, '{'}}),
+		"half a number":      from([][]byte{oneSeries(0xfb)}),
+		"an unknown label":   from([][]byte{oneSeries(1)}),
+		"no name":            from([][]byte{oneSeries(0, 1, 'a', 1, 'b')}),
+		"labels in no order": from([][]byte{oneSeries(append(named, 0, 1, 'A', 1, 'b')...)}),
+		"a label twice":      from([][]byte{oneSeries(append(named, 1)...)}),
+		"an empty label":     from([][]byte{oneSeries(append(named, 0, 1, 'a', 0)...)}),
+		"no labels":          from([][]byte{oneSeries()}),
+		"no samples":         from([][]byte{seriesBlock(named, []byte{0, 0, 0, 0, 0, 0, 0})}),
+		"huge length":        from([][]byte{append([]byte{blockSeries}, binary.AppendUvarint(nil, math.MaxUint64)...)}),
+		"times not in order": from([][]byte{seriesBlock(named, []byte{0, 0, 0, 2, 0, 0, 0, 0, 0})}),
+		"before 1970":        from([][]byte{seriesBlock(named, []byte{0, 0, 0, 1, 1, 0, 0})}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, rc := newStore(t, Options{})
@@ -343,7 +368,7 @@ func TestRestoreRefusesDamage(t *testing.T) {
 	}
 	r, rc := newStore(t, Options{})
 	rc.at(60)
-	_, err := r.Restore(c.now(), func() ([]byte, error) { return nil, broken })
+	_, err = r.Restore(c.now(), func() ([]byte, error) { return nil, broken })
 	require.ErrorIs(t, err, broken)
 	push(t, s, m, 60, 1)
 	_, err = s.Restore(c.now(), from(blocks))
@@ -383,6 +408,17 @@ func TestSnapshotOfAnyStore(t *testing.T) {
 		}
 		require.Equal(t, want, got, "seed %d", seed)
 	}
+}
+
+// TestSnapshotOfManyBlocks: each block numbers its labels anew.
+func TestSnapshotOfManyBlocks(t *testing.T) {
+	s, _ := newStore(t, Options{})
+	for n := range 10_000 {
+		push(t, s, podSeries(n), 0, float64(n))
+	}
+	require.Greater(t, len(takeSnapshot(t, s)), 1)
+	r, _ := restoredAt(t, s, 0, Options{})
+	require.Equal(t, insides(s), insides(r))
 }
 
 // TestSnapshotWhileAllIsGoingOn is for the race detector, and whatever comes out

@@ -115,11 +115,12 @@ func (s *Series) retentionLocked(o *Options) int64 {
 const windowMargin = 30_000
 
 // idleLocked reports whether all samples, and their arrivals, are older than they are
-// stored. A series stays for as long again as it may be silent without being late:
+// stored, or there are none: an append that has just created the series creates it again.
+// A series stays for as long again as it may be silent without being late:
 // readers look back to when it was live, from one retention ago.
 func (s *Series) idleLocked(o *Options, now int64) bool {
 	mint := now - s.retentionLocked(o) - 3*s.intervalLocked(0)/2
-	return s.ring.Len() > 0 && s.ring.Last().T < mint && s.arrivedLocked() < mint
+	return s.ring.Len() == 0 || s.ring.Last().T < mint && s.arrivedLocked() < mint
 }
 
 // setArrivedLocked sets when the newest sample arrived, in ms.

@@ -72,12 +72,13 @@ type Store struct {
 	swept      sharedStats // of the last sweep
 	sweptSteps int64       // of the clock, as of the last sweep
 
-	mu         sync.Mutex // guards what follows, and that series, index and selections agree
-	count      int
-	names      map[string]*metricName
-	selections selectionIndex
-	explained  explained
-	selected   int // series that selections store, counted once for each
+	mu          sync.Mutex // guards what follows, and that series, index and selections agree
+	count       int
+	names       map[string]*metricName
+	selections  selectionIndex
+	explained   *limitError // the last explanation of a metric at its limit, and when, in ms
+	explainedAt int64
+	selected    int // series that selections store, counted once for each
 }
 
 // metricName is what the store stores of one __name__.
@@ -133,36 +134,36 @@ func (s *Store) create(lset labels.Labels, hash uint32) (*Series, error) {
 	if ser := s.stripes.get(hash, lset, s.index); ser != nil {
 		return ser, nil // another append was faster
 	}
-	name := lset.Get(labels.MetricName)
-	if err := s.admitLocked(name); err != nil {
+	ser := &Series{}
+	if err := s.addLocked(ser, lset, hash); err != nil {
 		return nil, err
 	}
-	ser := &Series{name: s.nameLocked(name), entry: labelindex.Entry{Set: s.index.Intern(lset), Hash: hash}}
-	all := s.selections.matching(lset)
-	for _, sel := range all {
-		sel.addLocked(ser)
-	}
-	ser.setSelectionsLocked(all) // no other goroutine has the series yet
-	s.putLocked(ser)
-	s.metrics.created.Inc()
 	return ser, nil
 }
 
-// putLocked makes a new series findable.
-func (s *Store) putLocked(ser *Series) {
-	ser.name.series.Add(1)
-	s.count++
-	s.index.Add(ser)
-	s.stripes.put(ser)
-}
-
-func (s *Store) nameLocked(name string) *metricName {
+// addLocked makes a new series findable, unless there may be no more.
+func (s *Store) addLocked(ser *Series, lset labels.Labels, hash uint32) error {
+	name := lset.Get(labels.MetricName)
+	if err := s.admitLocked(name); err != nil {
+		return err
+	}
 	mn := s.names[name]
 	if mn == nil {
 		mn = &metricName{name: strings.Clone(name)} // the name is a part of the labels' text
 		s.names[mn.name] = mn
 	}
-	return mn
+	ser.name, ser.entry = mn, labelindex.Entry{Set: s.index.Intern(lset), Hash: hash}
+	all := s.selections.matching(lset)
+	for _, sel := range all {
+		sel.addLocked(ser)
+	}
+	ser.setSelectionsLocked(all) // no other goroutine has the series yet
+	mn.series.Add(1)
+	s.count++
+	s.index.Add(ser)
+	s.stripes.put(ser)
+	s.metrics.created.Inc()
+	return nil
 }
 
 // Run sweeps until ctx is done.

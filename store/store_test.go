@@ -231,5 +231,5 @@ func TestMetricsCountEveryOutcomeUnderAName(t *testing.T) {
 
 func requireNoPairs(t *testing.T, s *Store) {
 	t.Helper()
-	s.index.EachPair(func(name, value string, _ int) { t.Error(name, value) })
+	s.index.EachPair(func(name, value string) { t.Error(name, value) })
 }

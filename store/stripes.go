@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -13,21 +14,14 @@ import (
 const stripeCount = 64
 
 // stripe is one part of the series, chosen by hash.
-//
-// It is a hash table with open addressing, which takes half as much as a map because
-// the series contains its hash anyway. A series is in the first slot, from its own on,
-// that was free; there is always a free one.
 type stripe struct {
-	mu    sync.RWMutex // guards what follows
-	slots []*Series    // a power of two of them
-	count int
-	_     [8]byte // keeps two stripes' locks out of one cache line
+	mu     sync.RWMutex // guards what follows
+	series map[uint32]*Series
+	more   map[uint32][]*Series // those whose hash one in series has; there are few
+	_      [24]byte             // makes two stripes' locks be in two cache lines
 }
 
 type stripes [stripeCount]stripe
-
-// minSlots is the size of the smallest table.
-const minSlots = 8
 
 // hashOf returns half of the labels' hash, which is enough: get compares the labels.
 func hashOf(lset labels.Labels) uint32 { return uint32(lset.Hash()) } //nolint:gosec // see above
@@ -39,11 +33,12 @@ func (st *stripes) get(hash uint32, lset labels.Labels, x *labelindex.Index[Seri
 	s := st.of(hash)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.count == 0 {
-		return nil
+	ser := s.series[hash]
+	if ser == nil || x.Equal(ser.entry.Set, lset) {
+		return ser
 	}
-	for i := s.slot(hash); s.slots[i] != nil; i = s.after(i) {
-		if ser := s.slots[i]; ser.entry.Hash == hash && x.Equal(ser.entry.Set, lset) {
+	for _, ser := range s.more[hash] {
+		if x.Equal(ser.entry.Set, lset) {
 			return ser
 		}
 	}
@@ -51,57 +46,36 @@ func (st *stripes) get(hash uint32, lset labels.Labels, x *labelindex.Index[Seri
 }
 
 func (st *stripes) put(ser *Series) {
-	s := st.of(ser.entry.Hash)
+	hash := ser.entry.Hash
+	s := st.of(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.count++; 4*s.count > 3*len(s.slots) {
-		s.resizeLocked(max(minSlots, 2*len(s.slots)))
+	switch {
+	case s.series[hash] != nil:
+		s.more[hash] = append(s.more[hash], ser)
+	case s.series == nil:
+		s.series, s.more = map[uint32]*Series{}, map[uint32][]*Series{}
+		fallthrough
+	default:
+		s.series[hash] = ser
 	}
-	s.placeLocked(ser)
 }
 
 func (st *stripes) remove(ser *Series) {
-	s := st.of(ser.entry.Hash)
+	hash := ser.entry.Hash
+	s := st.of(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	hole := s.slot(ser.entry.Hash)
-	for s.slots[hole] != ser {
-		hole = s.after(hole)
-	}
-	// Series behind it, up to the next free slot, may belong before the hole.
-	for i := s.after(hole); s.slots[i] != nil; i = s.after(i) {
-		mask := uint32(len(s.slots) - 1) //nolint:gosec // fewer than series
-		if home := s.slot(s.slots[i].entry.Hash); (i-home)&mask >= (i-hole)&mask {
-			s.slots[hole], hole = s.slots[i], i
+	if same := s.more[hash]; len(same) == 0 {
+		delete(s.series, hash)
+	} else {
+		same = slices.DeleteFunc(append(same, s.series[hash]), func(o *Series) bool { return o == ser })
+		if s.series[hash], s.more[hash] = same[0], same[1:]; len(same) == 1 {
+			delete(s.more, hash)
 		}
 	}
-	s.slots[hole] = nil
-	if s.count--; 8*s.count < len(s.slots) && len(s.slots) > minSlots {
-		s.resizeLocked(len(s.slots) / 2)
-	}
-}
-
-func (s *stripe) slot(hash uint32) uint32 {
-	return hash / stripeCount & uint32(len(s.slots)-1) //nolint:gosec // fewer than series
-}
-
-func (s *stripe) after(i uint32) uint32 { return (i + 1) & uint32(len(s.slots)-1) } //nolint:gosec // fewer than series
-
-func (s *stripe) placeLocked(ser *Series) {
-	i := s.slot(ser.entry.Hash)
-	for s.slots[i] != nil {
-		i = s.after(i)
-	}
-	s.slots[i] = ser
-}
-
-func (s *stripe) resizeLocked(size int) {
-	before := s.slots
-	s.slots = make([]*Series, size)
-	for _, ser := range before {
-		if ser != nil {
-			s.placeLocked(ser)
-		}
+	if len(s.series) == 0 {
+		s.series, s.more = nil, nil // maps don't shrink
 	}
 }
 
@@ -110,10 +84,8 @@ func (st *stripes) snapshot(i int, dst []*Series) []*Series {
 	s := &st[i]
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, ser := range s.slots {
-		if ser != nil {
-			dst = append(dst, ser)
-		}
+	for hash, ser := range s.series {
+		dst = append(append(dst, ser), s.more[hash]...)
 	}
 	return dst
 }

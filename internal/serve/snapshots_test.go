@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,6 +71,8 @@ func TestUnreadableSnapshotIsNone(t *testing.T) {
 	require.NoError(t, err)
 	whole, err := os.ReadFile(path)
 	require.NoError(t, err)
+	older := bytes.Clone(whole)
+	older[len("keda-otel-scaler snapshot\n")]--
 	for name, tc := range map[string]struct {
 		file []byte
 		args string
@@ -77,6 +80,7 @@ func TestUnreadableSnapshotIsNone(t *testing.T) {
 	}{
 		"cut off":   {whole[:len(whole)-3], "", "damaged snapshot file"},
 		"empty":     {nil, "", "damaged snapshot file"},
+		"older":     {older, "", "snapshot file of another version: 1, and this program reads 2"},
 		"too large": {whole, "--snapshot-max-bytes=99", "too large"},
 	} {
 		t.Run(name, func(t *testing.T) {

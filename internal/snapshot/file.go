@@ -24,7 +24,7 @@ var (
 const (
 	magic = "keda-otel-scaler snapshot\n"
 	// version changes whenever a reader of the one before would misread.
-	version = 1
+	version = 2
 
 	headerSize = len(magic) + 4 + 8 + 4 // version, taken, checksum
 	prefixSize = 1 + 4 + 4              // kind, length, checksum

@@ -2,55 +2,43 @@ package labelindex
 
 import (
 	"context"
+	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 )
 
 // Find returns the items that match all the matchers, in the order in which they were
-// added. Some may have been removed when it returns.
-func (x *Index[T]) Find(ctx context.Context, ms ...*labels.Matcher) ([]*T, error) {
-	for {
-		s := x.search(ms)
-		for s.more() {
+// added. Some may have been removed when it returns. It locks the index for one chunk
+// at a time.
+func (x *Index[T]) Find(ctx context.Context, ms ...*labels.Matcher) (found []*T, err error) {
+	for valid := false; !valid; {
+		refs, filters, era := x.candidates(ms)
+		found, valid = nil, true
+		if len(filters) == 0 {
+			found = make([]*T, 0, len(refs))
+		}
+		for some := range slices.Chunk(refs, chunk) {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			x.step(s)
-		}
-		if s.valid {
-			return s.found, ctx.Err()
+			if found, valid = x.appendMatching(found, some, filters, era); !valid {
+				break
+			}
 		}
 	}
+	return found, ctx.Err()
 }
 
-// search is the state of a Find, which locks the index for one chunk at a time.
-type search[T any] struct {
-	refs    []Ref // left to look at
-	pages   []Ref // the same, if no matcher has a list
-	filters []*labels.Matcher
-	matched []map[string]bool // by filter and value: thousands of items share a few values
-	found   []*T
-	era     int
-	valid   bool // the refs are those of the era
-}
-
-func (s *search[T]) more() bool { return s.valid && len(s.refs)+len(s.pages) > 0 }
-
-func (x *Index[T]) search(ms []*labels.Matcher) *search[T] {
+// candidates returns refs for appendMatching, and the matchers that are left.
+func (x *Index[T]) candidates(ms []*labels.Matcher) (refs []Ref, filters []*labels.Matcher, era int) {
 	x.mu.RLock()
 	lists, filters := x.listsLocked(ms)
-	s := &search[T]{filters: filters, era: x.era, valid: true}
+	era = x.era
 	if len(lists) == 0 {
-		s.pages = x.items.pages()
+		lists = [][]Ref{x.items.refs()}
 	}
 	x.mu.RUnlock()
-	if len(lists) > 0 {
-		s.refs = intersect(lists)
-	}
-	if len(filters) == 0 {
-		s.found = make([]*T, 0, len(s.refs)+len(s.pages)*refPage)
-	}
-	return s
+	return intersect(lists), filters, era
 }
 
 // listsLocked returns the refs of each matcher that names its values. The other
@@ -94,47 +82,31 @@ func (x *Index[T]) refsLocked(name string, values ...string) []Ref {
 	return union(lists)
 }
 
-// step looks at the next chunk.
-func (x *Index[T]) step(s *search[T]) {
+// appendMatching appends those of the items that pass the filters to dst. It returns
+// false if the refs are not those of the era anymore.
+func (x *Index[T]) appendMatching(dst []*T, refs []Ref, filters []*labels.Matcher, era int) ([]*T, bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	if s.valid = s.era == x.era; !s.valid {
-		return
+	if era != x.era {
+		return dst, false
 	}
-	before := len(s.found)
-	if n := min(chunk, len(s.refs)); n > 0 {
-		s.found, s.refs = x.items.appendItems(s.found, s.refs[:n]), s.refs[n:]
-	} else {
-		n = min(chunk/refPage, len(s.pages))
-		s.found, s.pages = x.items.appendPages(s.found, s.pages[:n]), s.pages[n:]
-	}
-	if len(s.filters) == 0 {
-		return
-	}
-	s.matched = make([]map[string]bool, len(s.filters))
-	for i := range s.matched {
-		s.matched[i] = map[string]bool{}
-	}
-	out := s.found[:before]
-	for _, item := range s.found[before:] {
-		if x.passesLocked(s, x.entry(item).Set) {
-			out = append(out, item)
+	before := len(dst)
+	dst = x.items.appendItems(dst, refs)
+	for _, m := range filters {
+		matched := map[string]bool{} // by value: thousands of items share a few
+		passed := dst[:before]
+		for _, item := range dst[before:] {
+			v := x.labelLocked(x.entry(item).Set, m.Name)
+			ok, known := matched[v]
+			if !known {
+				ok = m.Matches(v)
+				matched[v] = ok
+			}
+			if ok {
+				passed = append(passed, item)
+			}
 		}
+		dst = passed
 	}
-	s.found = out
-}
-
-func (x *Index[T]) passesLocked(s *search[T], set Set) bool {
-	for i, m := range s.filters {
-		v := x.labelLocked(set, m.Name)
-		ok, known := s.matched[i][v]
-		if !known {
-			ok = m.Matches(v)
-			s.matched[i][v] = ok
-		}
-		if !ok {
-			return false
-		}
-	}
-	return true
+	return dst, true
 }

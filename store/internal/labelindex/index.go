@@ -4,7 +4,6 @@ package labelindex
 
 import (
 	"encoding/binary"
-	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -12,9 +11,6 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 )
-
-// ErrRenumbered is returned by EachPage if the refs of all items changed meanwhile.
-var ErrRenumbered = errors.New("series were renumbered meanwhile")
 
 // chunk is how many items are read under one lock, so that others, who may want to
 // add items, do not wait for a long list.
@@ -32,7 +28,7 @@ type Entry struct {
 // 20 bytes instead of 200 of text.
 //
 // Reads may run concurrently with anything. The caller must serialize writes (Intern,
-// Add, Remove, AddPair, Clear).
+// Add, Remove).
 type Index[T any] struct {
 	entry func(*T) *Entry
 
@@ -55,15 +51,6 @@ func New[T any](entry func(*T) *Entry) *Index[T] {
 	return &Index[T]{entry: entry, names: map[string]map[string]uint32{}, items: table[T]{}}
 }
 
-// Clear removes all items.
-func (x *Index[T]) Clear() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.pairs, x.spare, x.last = nil, nil, 0
-	x.names, x.items = map[string]map[string]uint32{}, table[T]{}
-	x.era++
-}
-
 // Intern returns the set of labels, and assigns numbers to new pairs.
 func (x *Index[T]) Intern(lset labels.Labels) Set {
 	x.mu.Lock()
@@ -78,18 +65,6 @@ func (x *Index[T]) Intern(lset labels.Labels) Set {
 		set = binary.AppendUvarint(set, uint64(n))
 	})
 	return Set(set)
-}
-
-// AddPair assigns a number to a pair; ok is false if the pair has one already. The
-// numbers of an index from which nothing was removed are 0, 1, 2 and so on.
-func (x *Index[T]) AddPair(l labels.Label) (ok bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if _, known := x.names[l.Name][l.Value]; known {
-		return false
-	}
-	x.addPairLocked(l)
-	return true
 }
 
 func (x *Index[T]) addPairLocked(l labels.Label) uint32 {
@@ -170,7 +145,7 @@ func (x *Index[T]) renumberLocked() {
 	before := x.items
 	x.items, x.last = table[T]{}, 0
 	x.era++
-	for _, item := range before.appendPages(nil, before.pages()) {
+	for _, item := range before.appendItems(nil, before.refs()) {
 		x.last++
 		x.entry(item).ref = x.last
 		x.items.put(x.last, item)
@@ -238,23 +213,14 @@ func (x *Index[T]) labelLocked(set Set, name string) string {
 	return ""
 }
 
-// EachPair calls f for every pair that an item has, with the number of its items.
-func (x *Index[T]) EachPair(f func(name, value string, items int)) {
+// EachPair calls f for every pair that an item has.
+func (x *Index[T]) EachPair(f func(name, value string)) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	for n := range x.pairs {
 		if p := &x.pairs[n]; len(p.refs) > 0 {
-			f(p.name, p.value, len(p.refs))
+			f(p.name, p.value)
 		}
-	}
-}
-
-// EachValue calls f for every value of a label, with the number of its items.
-func (x *Index[T]) EachValue(name string, f func(value string, items int)) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	for value, n := range x.names[name] {
-		f(value, len(x.pairs[n].refs))
 	}
 }
 
@@ -263,94 +229,14 @@ func (x *Index[T]) EachPairOf(items []*T, f func(name, value string)) {
 	for some := range slices.Chunk(items, chunk) {
 		x.mu.RLock()
 		for _, item := range some {
-			if x.validLocked(item) {
-				x.eachPairLocked(item, f)
+			if !x.validLocked(item) {
+				continue
+			}
+			for n, set := uint32(0), x.entry(item).Set; len(set) > 0; {
+				n, set = set.Next()
+				f(x.pairs[n].name, x.pairs[n].value)
 			}
 		}
 		x.mu.RUnlock()
 	}
-}
-
-func (x *Index[T]) eachPairLocked(item *T, f func(name, value string)) {
-	for n, set := uint32(0), x.entry(item).Set; len(set) > 0; {
-		n, set = set.Next()
-		f(x.pairs[n].name, x.pairs[n].value)
-	}
-}
-
-// EachPairOfNewest calls f for the pairs of the newest items that have a label, at
-// most so many, and returns how many those are.
-func (x *Index[T]) EachPairOfNewest(l labels.Label, most int, f func(name, value string)) (items int) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	refs := x.refsLocked(l.Name, l.Value)
-	newest := x.items.appendItems(nil, refs[max(0, len(refs)-most):])
-	for _, item := range newest {
-		x.eachPairLocked(item, f)
-	}
-	return len(newest)
-}
-
-// Pairs are the pairs by number, while the index is locked for reading.
-type Pairs []pair
-
-// At returns a pair; ok is false if there is none of that number.
-func (p Pairs) At(n uint32) (name, value string, ok bool) {
-	if int(n) >= len(p) {
-		return "", "", false
-	}
-	return p[n].name, p[n].value, true
-}
-
-// View calls f with the index locked for reading: the set of an item that is not
-// removed yet stays valid. f must not call the index.
-func (x *Index[T]) View(f func(Pairs)) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	f(x.pairs)
-}
-
-// Unused returns a pair that no item has, if there is one.
-func (x *Index[T]) Unused() (l labels.Label, ok bool) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	for n := range x.pairs {
-		if p := &x.pairs[n]; len(p.refs) == 0 && p.name != "" {
-			return labels.Label{Name: p.name, Value: p.value}, true
-		}
-	}
-	return l, false
-}
-
-// EachPage calls f with the items that were there before the call, some at a time, in
-// the order in which they were added, without a lock. An item may have been removed
-// meanwhile. The slice is only valid during the call.
-func (x *Index[T]) EachPage(f func(items []*T) error) error {
-	x.mu.RLock()
-	pages, newest, era := x.items.pages(), x.last, x.era
-	x.mu.RUnlock()
-	var buf []*T
-	for _, at := range pages {
-		var ok bool
-		if buf, ok = x.page(buf[:0], at, newest, era); !ok {
-			return ErrRenumbered
-		}
-		if err := f(buf); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (x *Index[T]) page(buf []*T, at, newest Ref, era int) ([]*T, bool) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	if era != x.era {
-		return nil, false
-	}
-	buf = x.items.appendPages(buf, []Ref{at})
-	for len(buf) > 0 && x.entry(buf[len(buf)-1]).ref > newest {
-		buf = buf[:len(buf)-1]
-	}
-	return buf, true
 }

@@ -61,19 +61,15 @@ func (t table[T]) appendItems(dst []*T, refs []Ref) []*T {
 	return dst
 }
 
-// appendPages appends all items of some pages to dst.
-func (t table[T]) appendPages(dst []*T, pages []Ref) []*T {
-	for _, at := range pages {
-		if p := t[at]; p != nil {
-			for _, item := range &p.items {
-				if item != nil {
-					dst = append(dst, item)
-				}
+// refs returns the refs of all items.
+func (t table[T]) refs() []Ref {
+	refs := make([]Ref, 0, len(t)*refPage)
+	for _, at := range slices.Sorted(maps.Keys(t)) {
+		for i, item := range &t[at].items {
+			if item != nil {
+				refs = append(refs, at*refPage+Ref(i)) //nolint:gosec // within the page
 			}
 		}
 	}
-	return dst
+	return refs
 }
-
-// pages returns the numbers of all pages, in the order in which they were filled.
-func (t table[T]) pages() []Ref { return slices.Sorted(maps.Keys(t)) }

@@ -104,66 +104,14 @@ func (r *Ring) At(i int) Sample {
 	return s
 }
 
-// Raw returns the time of the i-th sample, its value as the ring encodes it (32
-// bits, or 64 if the ring is Wide), and its histogram, if it is one.
-func (r *Ring) Raw(i int) (t int64, word uint64, hist *histogram.FloatHistogram) {
-	p := r.pos(i)
-	w := r.words[p:]
-	word = uint64(w[1])
-	if r.Wide() {
-		word = word<<32 | uint64(w[2])
-	}
-	if r.hists != nil {
-		hist = (*r.hists)[p/r.stride()]
-	}
-	return r.base + int64(w[0]), word, hist
-}
-
-// Restored returns an empty ring for PushRaw: of n samples, the first of them at t.
-func Restored(t int64, n, limit int, wide bool) Ring {
-	var r Ring
-	if wide {
-		r.count = wideBit
-	}
-	r.rebase(t)
+// New returns an empty ring with room for n samples, as much as it would have grown to.
+func New(n, limit int) Ring {
 	room := 0
-	for room < n { // as much as it would have grown to
+	for room < n {
 		room = more(room, limit)
 	}
-	r.words = make([]uint32, room*r.stride())
-	return r
+	return Ring{words: make([]uint32, 2*room)}
 }
-
-// Reaches reports whether PushRaw can store a sample at t.
-func (r *Ring) Reaches(t int64) bool { return t >= r.base && t-r.base <= math.MaxUint32 }
-
-// PushRaw adds a sample from Raw of a ring that is equally wide. The ring must have
-// room for it.
-func (r *Ring) PushRaw(t int64, word uint64, hist *histogram.FloatHistogram) {
-	r.count++
-	p := r.pos(r.Len() - 1)
-	w := r.words[p:]
-	w[0], w[1] = uint32(t-r.base), uint32(word) //nolint:gosec // the caller asked Reaches
-	if r.Wide() {
-		w[1], w[2] = uint32(word>>32), uint32(word) //nolint:gosec // its halves
-	}
-	r.setHist(p, hist)
-}
-
-// CopyTo copies the ring into dst, and reuses the memory of dst and of spare, which
-// it uses for histograms.
-func (r *Ring) CopyTo(dst *Ring, spare *[]*histogram.FloatHistogram) {
-	dst.words = append(dst.words[:0], r.words...)
-	words := dst.words
-	*dst = *r
-	if dst.words = words; r.hists != nil {
-		*spare = append((*spare)[:0], *r.hists...)
-		dst.hists = spare
-	}
-}
-
-// HasHists reports whether any sample may be a histogram.
-func (r *Ring) HasHists() bool { return r.hists != nil }
 
 // Shift adds d ms to the time of every sample.
 func (r *Ring) Shift(d int64) { r.base += d }
