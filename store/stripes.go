@@ -1,6 +1,7 @@
 package store
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
@@ -16,9 +17,10 @@ const stripeCount = 64
 // stripe is one part of the series, chosen by hash.
 type stripe struct {
 	mu     sync.RWMutex // guards what follows
+	most   int          // series since the map was made
 	series map[uint32]*Series
 	more   map[uint32][]*Series // those whose hash one in series has; there are few
-	_      [24]byte             // makes two stripes' locks be in two cache lines
+	_      [16]byte             // makes two stripes' locks be in two cache lines
 }
 
 type stripes [stripeCount]stripe
@@ -59,6 +61,7 @@ func (st *stripes) put(ser *Series) {
 	default:
 		s.series[hash] = ser
 	}
+	s.most = max(s.most, len(s.series))
 }
 
 func (st *stripes) remove(ser *Series) {
@@ -74,8 +77,10 @@ func (st *stripes) remove(ser *Series) {
 			delete(s.more, hash)
 		}
 	}
-	if len(s.series) == 0 {
-		s.series, s.more = nil, nil // maps don't shrink
+	if 8*len(s.series) < s.most { // deletions do not make a map smaller
+		smaller := make(map[uint32]*Series, len(s.series))
+		maps.Copy(smaller, s.series)
+		s.series, s.most = smaller, len(smaller)
 	}
 }
 
