@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"log/slog"
+	"runtime"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -10,6 +11,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/limit"
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
@@ -35,13 +37,16 @@ type Options struct {
 // Engine compiles queries and evaluates them over a store. Its methods may be
 // called concurrently.
 type Engine struct {
-	opts    Options
-	parser  parser.Parser
-	promql  *promql.Engine
-	plans   *lru.Cache[planKey, compiled]
-	turns   *turns
-	long    time.Duration // what took as long is told to Options.Long
-	metrics metrics
+	opts   Options
+	parser parser.Parser
+	promql *promql.Engine
+	plans  *lru.Cache[planKey, compiled]
+	// evaluations bound what the engine takes of the CPU for triggers: as many at a time
+	// as there are cores, and half of them for one tenant. The direct evaluator does not
+	// wait.
+	evaluations *limit.Shared[Scope]
+	long        time.Duration // an evaluation that takes as long calls Options.Long
+	metrics     metrics
 }
 
 type planKey struct {
@@ -78,6 +83,9 @@ func New(o Options) (*Engine, error) {
 	if o.CacheSize <= 0 {
 		o.CacheSize = 10_000
 	}
+	if o.Concurrency <= 0 {
+		o.Concurrency = max(2, runtime.GOMAXPROCS(0))
+	}
 	if o.Long == nil {
 		o.Long = func() {}
 	}
@@ -90,12 +98,12 @@ func New(o Options) (*Engine, error) {
 	}
 	p := parser.NewParser(parserOptions())
 	return &Engine{
-		opts:    o,
-		parser:  p,
-		plans:   plans,
-		turns:   newTurns(o.Concurrency),
-		long:    10 * time.Millisecond, // as long as Go lets a goroutine run
-		metrics: newMetrics(o.Registerer),
+		opts:        o,
+		parser:      p,
+		plans:       plans,
+		evaluations: limit.NewShared[Scope](o.Concurrency, max(1, o.Concurrency/2)),
+		long:        10 * time.Millisecond, // as long as Go lets a goroutine run
+		metrics:     newMetrics(o.Registerer),
 		promql: promql.NewEngine(promql.EngineOpts{
 			Logger:                   o.Logger,
 			MaxSamples:               o.MaxSamples,

@@ -59,5 +59,8 @@ func (e *windowError) Error() string {
 
 func (e *windowError) Unwrap() error { return ErrWindow }
 
+// errBusy is why an evaluation did not begin.
+var errBusy = errors.New("other queries that only the PromQL engine can evaluate took all the time there is")
+
 // ErrTooOld is wrapped where the store rejects samples as too old.
 var ErrTooOld = errors.New("samples are too old")

@@ -58,13 +58,16 @@ func (p *Plan) Eval(ctx context.Context, at time.Time) (v float64, ok bool, err 
 	return v, ok, err
 }
 
-// timed evaluates by the engine, when its turn has come.
+// timed evaluates by the engine, once the semaphore lets it.
 func (p *Plan) timed(ctx context.Context, text string, view *store.View) (float64, bool, error) {
-	done, err := p.e.turns.take(ctx, p.scope, p.e.opts.Timeout)
+	timeout := p.e.opts.Timeout
+	waiting, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w: %s", errBusy, timeout))
+	release, err := p.e.evaluations.Acquire(waiting, p.scope)
+	cancel()
 	if err != nil {
 		return 0, false, p.failed(err)
 	}
-	defer done()
+	defer release()
 	began := time.Now()
 	v, ok, err := p.evalEngine(ctx, text, view)
 	took := time.Since(began)
