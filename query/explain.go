@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
@@ -101,10 +100,7 @@ func (p *Plan) Near(ctx context.Context) string {
 }
 
 // selectorText writes a selector as a person would.
-func selectorText(ms []*labels.Matcher) string {
-	vs := &parser.VectorSelector{LabelMatchers: ms, Name: nameOf(ms)}
-	return vs.String()
-}
+func selectorText(ms []*labels.Matcher) string { return plainSelector(ms).String() }
 
 // Metric is a metric's name with the number of its series, ended ones included.
 type Metric struct {

@@ -85,9 +85,6 @@ func evalHeldRate(_ []promql.Vector, m promql.Matrix, _ parser.Expressions, enh 
 	return append(enh.Out, promql.Sample{F: increase / (float64(last.T-first.T) / 1000)}), nil
 }
 
-// groupings are the operators of otel-add-on's grammar.
-var groupings = []parser.ItemType{parser.SUM, parser.AVG, parser.MIN, parser.MAX, parser.COUNT}
-
 // applyOverTime puts the operation between a query's selector and its grouping.
 // Series that are over have no say: without the `and`, a pod that is gone would
 // stay in the result for the whole retention.
@@ -95,11 +92,9 @@ func applyOverTime(expr parser.Expr, over OverTime, window time.Duration) (parse
 	if over == LastOne {
 		return expr, nil
 	}
-	switch e := expr.(type) {
-	case *parser.ParenExpr:
-		return applyOverTime(e.Expr, over, window)
+	switch e := inner(expr).(type) {
 	case *parser.AggregateExpr:
-		if slices.Contains(groupings, e.Op) && e.Grouping == nil && !e.Without {
+		if slices.Contains(aggregations, e.Op) && e.Grouping == nil && !e.Without {
 			inner, err := applyOverTime(e.Expr, over, window)
 			if err != nil {
 				return nil, err

@@ -76,6 +76,11 @@ func (s *selector) place(path []parser.Node) {
 	s.zeroCounts = zeroCounts(s.node, path)
 }
 
+// numberOf returns the number of the selector that a node is, -1 if it is none of them.
+func numberOf(node *parser.VectorSelector, selectors []selector) int {
+	return slices.IndexFunc(selectors, func(s selector) bool { return s.node == node })
+}
+
 // fills tells whether an operator has values for operands that are missing.
 func fills(b *parser.BinaryExpr) bool {
 	m := b.VectorMatching
@@ -122,7 +127,7 @@ func zeroStays(b *parser.BinaryExpr) bool {
 	case parser.MUL, parser.DIV, parser.MOD, parser.LUNLESS, parser.LAND:
 		return true
 	}
-	return b.Op.IsComparisonOperator() && !b.ReturnBool && len(selectorsOf(b.RHS)) == 0
+	return b.Op.IsComparisonOperator() && !b.ReturnBool && constant(b.RHS)
 }
 
 // spanOf returns how far back a query reads samples.
