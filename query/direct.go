@@ -133,7 +133,14 @@ func (d *direct) eval(ctx context.Context, in *store.Instant, o *Options, began 
 			}
 		}
 		v, ok, err := d.value(in, i, sc)
-		if err != nil || d.samples(i+1, sc) > o.MaxSamples {
+		// At least so many samples the engine has in memory after as many series; where
+		// that may be too many, it decides. With `and` a series stands on both sides and in
+		// the result.
+		samples := i + 1
+		if sc != nil {
+			samples = 3*samples + len(sc.points)
+		}
+		if err != nil || samples > o.MaxSamples {
 			return 0, false, errFallBack
 		}
 		if ok {
@@ -178,16 +185,6 @@ func (d *direct) value(in *store.Instant, i int, sc *scratch) (v float64, ok boo
 		return 0, false, nil
 	}
 	return out[0].F, true, nil
-}
-
-// samples is at least how many samples the engine has in memory after n series; where
-// that may be too many, it decides. With `and` a series stands on both sides and in
-// the result.
-func (d *direct) samples(n int, sc *scratch) int {
-	if d.call == nil {
-		return n
-	}
-	return 3*n + len(sc.points)
 }
 
 // scratch is the room that an evaluation of ranges takes.

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -64,39 +65,28 @@ type compiled struct {
 
 // New returns an engine.
 func New(o Options) (*Engine, error) {
-	if o.Retention <= 0 {
-		o.Retention = 2 * time.Minute
-	}
-	if o.MaxRetention <= 0 {
-		o.MaxRetention = 15 * time.Minute
-	}
-	o.MaxRetention = max(o.MaxRetention, o.Retention)
-	if o.Lookback <= 0 || o.Lookback > o.Retention {
-		o.Lookback = o.Retention
-	}
-	if o.Timeout <= 0 {
-		o.Timeout = 2 * time.Second
-	}
-	if o.MaxSamples <= 0 {
-		o.MaxSamples = 5_000_000
-	}
-	if o.CacheSize <= 0 {
-		o.CacheSize = 10_000
-	}
-	if o.Concurrency <= 0 {
-		o.Concurrency = max(2, runtime.GOMAXPROCS(0))
-	}
+	o.Retention = cmp.Or(o.Retention, 2*time.Minute)
+	o.MaxRetention = max(cmp.Or(o.MaxRetention, 15*time.Minute), o.Retention)
+	o.Lookback = min(cmp.Or(o.Lookback, o.Retention), o.Retention)
+	o.Timeout = cmp.Or(o.Timeout, 2*time.Second)
+	o.MaxSamples = cmp.Or(o.MaxSamples, 5_000_000)
+	o.CacheSize = cmp.Or(o.CacheSize, 10_000)
+	o.Concurrency = cmp.Or(o.Concurrency, max(2, runtime.GOMAXPROCS(0)))
 	if o.Long == nil {
 		o.Long = func() {}
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	plans, err := lru.New[planKey, compiled](o.CacheSize)
 	if err != nil {
 		return nil, fmt.Errorf("query cache of size %d: %w", o.CacheSize, err)
 	}
-	p := parser.NewParser(parserOptions())
+	p := parser.NewParser(parser.Options{
+		Functions:                   functions(),
+		EnableExperimentalFunctions: true,
+		EnableBinopFillModifiers:    true,
+		// otel-add-on's users write http.server.duration as it is.
+		EnableUnquotedUTF8Names: true,
+	})
 	return &Engine{
 		opts:        o,
 		parser:      p,
@@ -126,10 +116,10 @@ func (e *Engine) ClockShift() int64 { return e.opts.Store.ClockShift() }
 
 // Steady returns the time of the store's clock as if it had never been set, in ms.
 func (e *Engine) Steady() int64 {
-	if e.opts.Store == nil {
+	if e.opts.Store == nil { // as for a check of metadata
 		return time.Now().UnixMilli()
 	}
-	now := e.opts.Store.Now()
+	now := e.opts.Store.Now() // notices that the clock was set, before the shift is read
 	return now - e.opts.Store.ClockShift()
 }
 

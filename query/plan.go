@@ -33,9 +33,6 @@ func (p *Plan) String() string { return p.text }
 // if the query names none.
 func (p *Plan) Metric() string { return p.metric }
 
-// Selectors returns how many selectors the query has.
-func (p *Plan) Selectors() int { return len(p.selectors) }
-
 // Selector returns the text of a selector.
 func (p *Plan) Selector(i int) string { return selectorText(p.selectors[i].matchers) }
 

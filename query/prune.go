@@ -13,31 +13,21 @@ type pruned struct {
 	needed  []int       // selectors without which the query has no value, though others match
 }
 
-// prune takes selectors out of a query. An operand that can only add (of +, or)
+// prune takes selectors, which it gets with their numbers, out of a query. An operand that can only add (of +, or)
 // leaves the other one; a query of which nothing is left has nothing to read.
 // Everywhere else the query has no value without the operand.
 //
 // PromQL's own answer to an empty operand, an empty result, can't be told from no
 // load.
-func prune(expr parser.Expr, selectors []selector, empty func(int) bool) pruned {
-	p := pruner{selectors: selectors, empty: empty}
-	return p.expr(expr)
-}
-
-type pruner struct {
-	selectors []selector
-	empty     func(int) bool
-}
-
-func (p *pruner) expr(expr parser.Expr) pruned {
+func prune(expr parser.Expr, empty map[*parser.VectorSelector]int) pruned {
 	var scalar, negative bool
 	switch e := expr.(type) {
 	case *parser.VectorSelector:
-		if i := numberOf(e, p.selectors); p.empty(i) {
+		if i, ok := empty[e]; ok {
 			return pruned{missing: []int{i}}
 		}
 	case *parser.BinaryExpr:
-		return p.binary(e)
+		return pruneBinary(e, empty)
 	case *parser.Call:
 		if absence(e) {
 			return pruned{expr: e}
@@ -49,7 +39,7 @@ func (p *pruner) expr(expr parser.Expr) pruned {
 	var all pruned
 	nothing := false
 	all.expr = rewritten(expr, func(operand parser.Expr) parser.Expr {
-		out := p.expr(operand)
+		out := prune(operand, empty)
 		if agg, ok := expr.(*parser.AggregateExpr); ok && operand == agg.Param { // it is a number, of which nothing can be missing
 			out = pruned{expr: out.expr, needed: slices.Concat(out.missing, out.needed)}
 		}
@@ -69,8 +59,8 @@ func (p *pruner) expr(expr parser.Expr) pruned {
 	return all
 }
 
-func (p *pruner) binary(e *parser.BinaryExpr) pruned {
-	l, r := p.expr(e.LHS), p.expr(e.RHS)
+func pruneBinary(e *parser.BinaryExpr, empty map[*parser.VectorSelector]int) pruned {
+	l, r := prune(e.LHS, empty), prune(e.RHS, empty)
 	switch {
 	case fills(e) && len(l.needed)+len(r.needed) == 0:
 		return pruned{expr: e}
@@ -128,7 +118,7 @@ func unfiltered(expr parser.Expr) parser.Expr {
 	switch e := expr.(type) {
 	case *parser.Call:
 		if absence(e) { // of what is there it returns nothing
-			return &parser.Call{Func: parserFunction("vector"), Args: parser.Expressions{&parser.NumberLiteral{Val: 1}}}
+			return &parser.Call{Func: parser.Functions["vector"], Args: parser.Expressions{&parser.NumberLiteral{Val: 1}}}
 		}
 	case *parser.BinaryExpr:
 		if e.Op == parser.LUNLESS {
@@ -163,10 +153,10 @@ func rewritten(expr parser.Expr, f func(parser.Expr) parser.Expr) parser.Expr {
 	case *parser.Call:
 		c := *e
 		c.Args = slices.Clone(e.Args)
+		out, operands = &c, make([]*parser.Expr, len(c.Args))
 		for i := range c.Args {
-			operands = append(operands, &c.Args[i])
+			operands[i] = &c.Args[i]
 		}
-		out = &c
 	case *parser.MatrixSelector:
 		c := *e
 		out, operands = &c, []*parser.Expr{&c.VectorSelector}

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
+
+	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
@@ -142,12 +145,7 @@ func (r *Reader) Close() {
 
 // Unchanged tells whether nothing has changed since the last Survey began.
 func (r *Reader) Unchanged() bool {
-	for _, s := range r.selections {
-		if !s.Armed() {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(r.selections, func(s *store.Selection) bool { return !s.Armed() })
 }
 
 // Survey looks at all series that the query reads. A series without data for a
@@ -241,11 +239,13 @@ func (r *Reader) variant(empty []bool) *variant {
 	if len(r.variants) >= maxVariants {
 		clear(r.variants)
 	}
-	left := pruned{expr: r.p.expr}
-	if len(key) > 0 {
-		left = prune(r.p.expr, r.p.selectors, func(i int) bool { return empty[i] })
+	nodes := map[*parser.VectorSelector]int{}
+	for i, e := range empty {
+		if e {
+			nodes[r.p.selectors[i].node] = i
+		}
 	}
-	v := r.p.variant(left)
+	v := r.p.variant(prune(r.p.expr, nodes))
 	r.variants[string(key)] = v
 	return v
 }
@@ -261,7 +261,7 @@ func (p *Plan) variant(left pruned) *variant {
 	}
 	v.text = v.expr.String()
 	if v.direct = newDirect(v.expr); v.direct != nil {
-		v.of = numberOf(v.direct.selector, p.selectors)
+		v.of = slices.IndexFunc(p.selectors, func(s selector) bool { return s.node == v.direct.selector })
 	}
 	if bare := unfiltered(v.expr); bare != v.expr {
 		v.bare = p.variant(pruned{expr: bare})
