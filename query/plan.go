@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -47,8 +48,8 @@ func (p *Plan) Span() time.Duration { return p.span }
 // if it has none. Errors wrap ErrNotOneNumber or ErrEvaluation.
 func (p *Plan) Eval(ctx context.Context, at time.Time) (v float64, ok bool, err error) {
 	view := &store.View{At: at.UnixMilli(), Accumulates: accumulates}
-	if v, ok, err = p.evalEngine(ctx, p.text, view); err == nil {
-		err = p.checkFinite(ctx, p.expr, view, v)
+	if v, ok, err = p.evalEngine(ctx, p.text, view); err == nil && !finite(v) {
+		err = p.notFinite(ctx, p.expr, view, v)
 	}
 	return v, ok, err
 }
@@ -59,10 +60,12 @@ func (p *Plan) failed(err error) error {
 
 // evalEngine evaluates by the engine, once the semaphore lets it.
 func (p *Plan) evalEngine(ctx context.Context, text string, view *store.View) (v float64, ok bool, err error) {
-	timeout := p.e.opts.Timeout
-	waiting, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w: %s", errBusy, timeout))
+	waiting, cancel := context.WithTimeoutCause(ctx, p.e.opts.Timeout, errBusy)
 	release, err := p.e.evaluations.Acquire(waiting, p.scope)
 	cancel()
+	if errors.Is(err, errBusy) {
+		err = fmt.Errorf("%w: %s", err, p.e.opts.Timeout)
+	}
 	if err != nil {
 		return 0, false, p.failed(err)
 	}
@@ -113,12 +116,9 @@ func (p *Plan) evalVector(ctx context.Context, text string, view *store.View) (_
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
-// checkFinite rejects a value that is NaN or infinite, which KEDA would read as 0, and
-// reports what makes it so: a divisor that is 0, or a series that is not finite itself.
-func (p *Plan) checkFinite(ctx context.Context, expr parser.Expr, view *store.View, v float64) (err error) {
-	if finite(v) {
-		return nil
-	}
+// notFinite reports what makes a value NaN or infinite, which KEDA would read as 0: a
+// divisor that is 0, or a series that is not finite itself.
+func (p *Plan) notFinite(ctx context.Context, expr parser.Expr, view *store.View, v float64) (err error) {
 	parser.Inspect(expr, func(n parser.Node, path []parser.Node) error {
 		b, ok := n.(*parser.BinaryExpr)
 		if !ok || err != nil || b.Op != parser.DIV && b.Op != parser.MOD || slices.ContainsFunc(path, isSubquery) {

@@ -275,8 +275,8 @@ func (r *Reader) eval(ctx context.Context, v *variant, view *store.View) (f floa
 	if f, ok, err = r.evalDirect(ctx, v, view); errors.Is(err, errFallBack) {
 		f, ok, err = r.p.evalEngine(ctx, v.text, view)
 	}
-	if err == nil {
-		err = r.p.checkFinite(ctx, v.expr, view, f)
+	if err == nil && !finite(f) {
+		err = r.p.notFinite(ctx, v.expr, view, f)
 	}
 	return f, ok && err == nil, err
 }
