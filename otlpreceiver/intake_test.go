@@ -124,25 +124,25 @@ func TestALargeRequestNeedsRoom(t *testing.T) {
 	h.holds(0)
 }
 
-// takeTurns takes all there are, as those who decode do.
-func takeTurns(t *testing.T) (end func()) {
+// takeDecoding takes all of the semaphore, as requests that are decoded do.
+func takeDecoding(t *testing.T) (end func()) {
 	t.Helper()
-	for range cap(turns) {
-		require.NoError(t, takeTurn(t.Context()))
+	for range cap(decoding) {
+		require.NoError(t, decoding.Acquire(t.Context()))
 	}
 	end = sync.OnceFunc(func() {
-		for range cap(turns) {
-			endTurn()
+		for range cap(decoding) {
+			decoding.Release()
 		}
 	})
 	t.Cleanup(end) // other tests decode, too
 	return end
 }
 
-func TestDecodingTakesTurns(t *testing.T) {
+func TestDecodingIsLimited(t *testing.T) {
 	h := serve(t, config{})
 	h.sendOK(gaugeOf("a", double(0, 1)))
-	endTurns := takeTurns(t)
+	release := takeDecoding(t)
 
 	impatient, cancel := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
@@ -165,7 +165,7 @@ func TestDecodingTakesTurns(t *testing.T) {
 	default:
 	}
 	require.Equal(t, []string{"a{} 1@0"}, h.held(""))
-	endTurns()
+	release()
 	require.NoError(t, <-done)
 	require.Equal(t, []string{"a{} 1@0", "c{} 1@0"}, h.held(""))
 }
@@ -181,35 +181,35 @@ func (b begun) Done() <-chan struct{} {
 	return b.Context.Done()
 }
 
-// TestALongWaitForATurnIsTold, and no other.
-func TestALongWaitForATurnIsTold(t *testing.T) {
-	for wait, want := range map[time.Duration]int{0: 0, lateTurn - 1: 0, lateTurn: 1} {
+// TestALongWaitIsReported, and no other.
+func TestALongWaitIsReported(t *testing.T) {
+	for wait, want := range map[time.Duration]int{0: 0, lateDecoding - 1: 0, lateDecoding: 1} {
 		late := 0
 		h := serve(t, config{bounds: Options{Late: func() { late++ }}})
-		endTurns := takeTurns(t)
+		release := takeDecoding(t)
 		done := make(chan error, 1)
 		waits := make(chan struct{})
 		go func() {
-			done <- h.receiver.takeTurn(begun{t.Context(), sync.OnceFunc(func() { close(waits) })})
+			done <- h.receiver.acquireDecoding(begun{t.Context(), sync.OnceFunc(func() { close(waits) })})
 		}()
 		<-waits
 		h.clock.advance(wait)
-		endTurns()
+		release()
 		require.NoError(t, <-done)
-		endTurn()
+		decoding.Release()
 		require.Equal(t, want, late, wait)
 	}
 }
 
-// TestUnpackingTakesTurns, and each turn ends, however the message does: read out,
+// TestUnpackingIsLimited, and the semaphore is released, however the message does: read out,
 // too large, or broken.
-func TestUnpackingTakesTurns(t *testing.T) {
+func TestUnpackingIsLimited(t *testing.T) {
 	h := serve(t, config{server: []grpc.ServerOption{grpc.MaxRecvMsgSize(1 << 10)}})
 	// One that is empty is not packed.
 	small := &colpb.ExportMetricsServiceRequest{ResourceMetrics: []*mpb.ResourceMetrics{resource(nil, gaugeOf("a", double(0, 1)))}}
 	large := &colpb.ExportMetricsServiceRequest{ResourceMetrics: []*mpb.ResourceMetrics{resource(nil, gaugeOf(strings.Repeat("x", 1<<16), double(0, 1)))}}
 	for _, name := range []string{"gzip", "zstd"} {
-		for range 2 * cap(turns) {
+		for range 2 * cap(decoding) {
 			_, err := h.client.Export(ctx(t), small, grpc.UseCompressor(name))
 			require.NoError(t, err)
 			_, err = h.client.Export(ctx(t), large, grpc.UseCompressor(name))
@@ -222,11 +222,11 @@ func TestUnpackingTakesTurns(t *testing.T) {
 			}
 		}
 	}
-	require.Eventually(t, func() bool { return len(turns) == 0 }, soon, time.Millisecond)
+	require.Eventually(t, func() bool { return len(decoding) == 0 }, soon, time.Millisecond)
 	for _, name := range []string{"gzip", "zstd"} {
 		during := -1
 		r, err := encoding.GetCompressor(name).Decompress(readerFunc(func([]byte) (int, error) {
-			during = len(turns)
+			during = len(decoding)
 			return 0, io.EOF
 		}))
 		if err == nil { // zstd reads later
@@ -234,10 +234,10 @@ func TestUnpackingTakesTurns(t *testing.T) {
 			require.NoError(t, r.(io.Closer).Close())
 		}
 		require.Equal(t, 1, during, "whoever unpacks has one")
-		require.Empty(t, turns)
+		require.Empty(t, decoding)
 	}
 
-	endTurns := takeTurns(t)
+	release := takeDecoding(t)
 	done := make(chan error, 1)
 	go func() {
 		_, err := h.client.Export(ctx(t), small, grpc.UseCompressor("gzip"))
@@ -245,12 +245,12 @@ func TestUnpackingTakesTurns(t *testing.T) {
 	}()
 	h.holds(1)
 	require.Empty(t, done, "it waits")
-	endTurns()
+	release()
 	require.NoError(t, <-done)
 }
 
-// TestPackedBodiesTakeTurns, once they have come: who sends slowly keeps nobody's.
-func TestPackedBodiesTakeTurns(t *testing.T) {
+// TestPackedBodiesAreLimited, once they have come: a slow sender keeps no other from it.
+func TestPackedBodiesAreLimited(t *testing.T) {
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
 	_, err := z.Write(encoded(t, gaugeOf("a", double(0, 1))))
@@ -263,13 +263,13 @@ func TestPackedBodiesTakeTurns(t *testing.T) {
 	_, err = sender.Write(packed.Next(packed.Len() / 2))
 	require.NoError(t, err)
 	h.holds(1)
-	endTurns := takeTurns(t) // there are all of them
+	release := takeDecoding(t) // there are all of them
 	_, err = sender.Write(packed.Bytes())
 	require.NoError(t, err)
 	require.NoError(t, sender.Close())
 	require.Empty(t, h.held(""))
 	require.Empty(t, done, "it waits")
-	endTurns()
+	release()
 	require.Equal(t, http.StatusOK, <-done)
 	require.Equal(t, []string{"a{} 1@0"}, h.held(""))
 }

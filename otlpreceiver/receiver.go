@@ -191,10 +191,10 @@ func (r *Receiver) export(ctx context.Context, req *request) (*response, error) 
 // ingest stores one request: on the hot path if that understands all of it.
 // Nothing keeps b.
 func (r *Receiver) ingest(ctx context.Context, b []byte, f *format, via transport) (*response, error) {
-	if err := r.takeTurn(ctx); err != nil {
+	if err := r.acquireDecoding(ctx); err != nil {
 		return nil, err
 	}
-	defer endTurn()
+	defer decoding.Release()
 	if err := ctx.Err(); err != nil { // its sender has gone, and sends it again
 		return nil, status.FromContextError(err).Err()
 	}

@@ -20,14 +20,9 @@ type aggregation struct {
 	incremental bool
 }
 
-// aggregates tells whether the operator is one of ours.
-func aggregates(op parser.ItemType) bool {
-	switch op {
-	case parser.SUM, parser.AVG, parser.MIN, parser.MAX, parser.COUNT:
-		return true
-	}
-	return false
-}
+// aggregations are the operators that aggregation knows, and those of otel-add-on's
+// grammar.
+var aggregations = []parser.ItemType{parser.SUM, parser.AVG, parser.MIN, parser.MAX, parser.COUNT}
 
 func (a *aggregation) add(v float64) {
 	a.n++

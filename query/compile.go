@@ -1,12 +1,14 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -31,9 +33,17 @@ func (e *Engine) compile(text string, over OverTime, scope Scope) (*Plan, error)
 	if len(text) > maxQueryLength {
 		return nil, badf("the query has %d bytes; at most %d are read", len(text), maxQueryLength)
 	}
-	expr, wrapped, err := e.parse(text)
-	if err != nil {
-		return nil, err
+	expr, err := e.parse(text)
+	wrapped := kserveWrapped.FindStringSubmatch(text)
+	switch {
+	case err == nil:
+		wrapped = nil
+	case wrapped == nil:
+		return nil, badf("%q is neither PromQL nor op(metric{label=value}): %w", text, err)
+	default:
+		if expr, err = e.unwrapKServe(wrapped[1], wrapped[2], wrapped[3]); err != nil {
+			return nil, err
+		}
 	}
 	if err := useStoredNames(expr); err != nil {
 		return nil, err
@@ -41,11 +51,11 @@ func (e *Engine) compile(text string, over OverTime, scope Scope) (*Plan, error)
 	if err := scope.apply(expr); err != nil {
 		return nil, err
 	}
-	bare := isSelector(expr)
+	_, bare := inner(expr).(*parser.VectorSelector)
 	if expr, err = applyOverTime(expr, over, e.opts.Retention); err != nil {
 		return nil, err
 	}
-	if bare || wrapped {
+	if bare || wrapped != nil {
 		// otel-add-on sums where no operator is written.
 		expr = &parser.AggregateExpr{Op: parser.SUM, Expr: expr}
 	}
@@ -59,18 +69,16 @@ func (e *Engine) compile(text string, over OverTime, scope Scope) (*Plan, error)
 	return e.plan(expr, scope)
 }
 
-func (e *Engine) parse(text string) (expr parser.Expr, wrapped bool, err error) {
-	expr, promErr := e.parser.ParseExpr(text)
-	if promErr == nil {
-		return expr, false, nil
+// parse reads PromQL or otel-add-on's grammar. The error is that of PromQL.
+func (e *Engine) parse(text string) (parser.Expr, error) {
+	expr, err := e.parser.ParseExpr(text)
+	if err == nil {
+		return expr, nil
 	}
 	if expr, ok := parseAddOn(e.parser, text); ok {
-		return expr, false, nil
+		return expr, nil
 	}
-	if expr, wrapped, err = unwrapKServe(e.parser, text); wrapped {
-		return expr, true, err
-	}
-	return nil, false, badf("%q is neither PromQL nor op(metric{label=value}): %w", text, AsSyntaxError(promErr))
+	return nil, AsSyntaxError(err)
 }
 
 // plan checks the rewritten query by parsing it as the engine will, and notes
@@ -82,57 +90,32 @@ func (e *Engine) plan(expr parser.Expr, scope Scope) (*Plan, error) {
 		return nil, badf("the query was understood as %q, which is not valid: %w", text, AsSyntaxError(err))
 	}
 	p := &Plan{e: e, text: text, expr: expr, scope: scope, selectors: selectorsOf(expr), monotone: monotone(expr)}
-	p.span = spanOf(p.selectors)
-	subqueries := false
-	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
-		switch n := n.(type) {
-		case *parser.SubqueryExpr:
-			subqueries = true
-		case *parser.Call:
-			p.moves = p.moves || len(n.Args) == 0 || n.Func.Name == "timestamp"
-		case *parser.VectorSelector:
-			if !scope.bounds(n.LabelMatchers) {
-				err = badf("%q: %w", text, errUnscoped)
-			}
-			if p.metric == "" {
-				p.metric = metricName(n)
-			}
+	for i := range p.selectors {
+		s := &p.selectors[i]
+		if !scope.bounds(s.matchers) {
+			return nil, badf("%q: %w", text, errUnscoped)
 		}
+		p.metric = cmp.Or(p.metric, nameOf(s.matchers))
+		p.span = max(p.span, time.Duration(s.window)*time.Millisecond)
+	}
+	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
+		call, ok := n.(*parser.Call)
+		p.moves = p.moves || ok && (len(call.Args) == 0 || call.Func.Name == "timestamp")
 		return nil
 	})
-	if err == nil && p.span > e.opts.MaxRetention {
-		err = badf("%q: %w", text, &windowError{p.span, e.opts.MaxRetention})
+	if p.span > e.opts.MaxRetention {
+		return nil, badf("%q: %w: those of the last %s (range, offset and subquery together), and samples are stored for %s (--max-retention); "+
+			"write a shorter window, such as [5m]", text, ErrWindow, model.Duration(p.span), model.Duration(e.opts.MaxRetention))
 	}
-	if err == nil && subqueries {
-		err = e.boundSubqueries(text)
-	}
+	q, err := e.bounded().NewInstantQuery(context.Background(), nil, nil, text, time.Time{})
 	if err != nil {
-		return nil, err
+		return nil, badf("%q: %w", text, err)
 	}
+	q.Close()
 	return p, nil
 }
 
-func (e *Engine) boundSubqueries(text string) error {
-	q, err := e.bounded().NewInstantQuery(context.Background(), nil, nil, text, time.Time{})
-	if err != nil {
-		return badf("%q: %w", text, err)
-	}
-	q.Close()
-	return nil
-}
-
-func isSelector(expr parser.Expr) bool {
-	switch e := expr.(type) {
-	case *parser.ParenExpr:
-		return isSelector(e.Expr)
-	case *parser.VectorSelector:
-		return true
-	}
-	return false
-}
-
-func metricName(vs *parser.VectorSelector) string { return nameOf(vs.LabelMatchers) }
-
+// nameOf returns the name of the metric that matchers select, empty if they name none.
 func nameOf(ms []*labels.Matcher) string {
 	for _, m := range ms {
 		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {

@@ -190,9 +190,7 @@ func (w *world) agree(t testing.TB, text string, over OverTime, at time.Time) bo
 	if v.direct == nil {
 		return false
 	}
-	in, err := r.selections[v.of].Instant(t.Context(), stored)
-	require.NoError(t, err, text)
-	got, ok, err := p.evalDirect(t.Context(), v.direct, &in)
+	got, ok, err := r.evalDirect(t.Context(), v, stored)
 	if errors.Is(err, errFallBack) {
 		return false
 	}

@@ -3,7 +3,7 @@ package query
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,7 +15,7 @@ import (
 )
 
 // errFallBack says that the direct evaluator can't answer and the engine must.
-// It is also returned where the engine would fail, which then tells why.
+// It is also returned where the engine would fail, which then reports why.
 var errFallBack = errors.New("not supported by the direct evaluator")
 
 // checkEvery is after how many series an evaluation looks at the clock.
@@ -34,7 +34,7 @@ const checkEvery = 1024
 // arithmetic (promql/engine.go, evaluator.aggregation).
 type direct struct {
 	op       parser.ItemType
-	matchers []*labels.Matcher
+	selector *parser.VectorSelector
 
 	// Of a function over a range; call is nil if there is none.
 	call     promql.FunctionCall
@@ -45,8 +45,8 @@ type direct struct {
 	accumulates bool
 }
 
-// overRange are the functions of one range that make a float of floats and look
-// at nothing but the samples. The engine drops the metric's name from what they
+// overRange are the functions of one range that make at most one float of floats and
+// look at nothing but the samples. The engine drops the metric's name from what they
 // return, which is why newDirect wants to know it.
 var overRange = map[string]bool{
 	"rate": true, "increase": true, "delta": true, "irate": true, "idelta": true, heldRate: true,
@@ -57,58 +57,49 @@ var overRange = map[string]bool{
 // newDirect returns nil if the query has none of the shapes.
 func newDirect(expr parser.Expr) *direct {
 	agg, ok := inner(expr).(*parser.AggregateExpr)
-	if !ok || !aggregates(agg.Op) || len(agg.Grouping) > 0 || agg.Without {
+	if !ok || !slices.Contains(aggregations, agg.Op) || len(agg.Grouping) > 0 || agg.Without {
 		return nil
 	}
 	d := &direct{op: agg.Op}
 	expr = inner(agg.Expr)
-	if and, ok := expr.(*parser.BinaryExpr); ok {
-		live, ok := inner(and.RHS).(*parser.VectorSelector)
-		if !ok || and.Op != parser.LAND || and.VectorMatching.On || len(and.VectorMatching.MatchingLabels) > 0 {
-			return nil
-		}
-		if expr = inner(and.LHS); !d.setCall(expr) || live.String() != plain(d.matchers).String() {
+	and, ok := expr.(*parser.BinaryExpr)
+	if ok {
+		if and.Op != parser.LAND || and.VectorMatching.On || len(and.VectorMatching.MatchingLabels) > 0 {
 			return nil
 		}
 		d.liveOnly = true
-		return d
+		expr = inner(and.LHS)
 	}
-	if vs, ok := expr.(*parser.VectorSelector); ok && vs.String() == plain(vs.LabelMatchers).String() {
-		d.matchers = vs.LabelMatchers
-		return d
+	var matrix *parser.MatrixSelector
+	if call, ok := expr.(*parser.Call); ok && overRange[call.Func.Name] {
+		if matrix, ok = inner(call.Args[0]).(*parser.MatrixSelector); !ok {
+			return nil
+		}
+		d.call, d.args = promql.FunctionCalls[call.Func.Name], parser.Expressions{matrix}
+		d.window, d.accumulates = matrix.Range.Milliseconds(), accumulating[call.Func.Name]
+		expr = matrix.VectorSelector
 	}
-	if !d.setCall(expr) {
+	if d.selector, ok = expr.(*parser.VectorSelector); !ok {
+		return nil
+	}
+	// A selector that has matchers and nothing else, no offset and none of what may be
+	// invented yet, prints as this one does.
+	plain := plainSelector(d.selector.LabelMatchers)
+	switch {
+	case d.selector.String() != plain.String(),
+		d.liveOnly && (matrix == nil || inner(and.RHS).String() != plain.String()),
+		matrix != nil && (d.window <= 0 || plain.Name == "" || matrix.String() != (&parser.MatrixSelector{VectorSelector: plain, Range: matrix.Range}).String()):
 		return nil
 	}
 	return d
 }
 
-func (d *direct) setCall(expr parser.Expr) bool {
-	call, ok := expr.(*parser.Call)
-	if !ok || !overRange[call.Func.Name] {
-		return false
-	}
-	ms, ok := inner(call.Args[0]).(*parser.MatrixSelector)
-	if !ok {
-		return false
-	}
-	vs, ok := ms.VectorSelector.(*parser.VectorSelector)
-	if !ok || metricName(vs) == "" ||
-		ms.String() != (&parser.MatrixSelector{VectorSelector: plain(vs.LabelMatchers), Range: ms.Range}).String() {
-		return false
-	}
-	d.matchers, d.window = vs.LabelMatchers, ms.Range.Milliseconds()
-	d.accumulates = accumulating[call.Func.Name]
-	d.call, d.args = promql.FunctionCalls[call.Func.Name], parser.Expressions{ms}
-	return d.window > 0
-}
-
-// plain returns a selector that has matchers and nothing else, no offset and
-// none of what may be invented yet; a selector that prints the same is one.
-func plain(ms []*labels.Matcher) *parser.VectorSelector {
+// plainSelector returns a selector of nothing but matchers.
+func plainSelector(ms []*labels.Matcher) *parser.VectorSelector {
 	return &parser.VectorSelector{LabelMatchers: ms, Name: nameOf(ms)}
 }
 
+// inner returns an expression without the parentheses around it.
 func inner(expr parser.Expr) parser.Expr {
 	for {
 		p, ok := expr.(*parser.ParenExpr)
@@ -119,16 +110,9 @@ func inner(expr parser.Expr) parser.Expr {
 	}
 }
 
-// limits bound one evaluation as Options say.
-type limits struct {
-	samples int
-	timeout time.Duration
-}
-
-func (e *Engine) limits() limits { return limits{samples: e.opts.MaxSamples, timeout: e.opts.Timeout} }
-
-// eval returns the value as of the instant, and false if it is empty.
-func (d *direct) eval(ctx context.Context, in *store.Instant, l limits) (float64, bool, error) {
+// eval returns the value as of the instant, and false if it is empty. The error is
+// errFallBack if the engine must evaluate.
+func (d *direct) eval(ctx context.Context, in *store.Instant, o *Options, began time.Time) (float64, bool, error) {
 	if ctx.Err() != nil {
 		return 0, false, errFallBack
 	}
@@ -139,24 +123,24 @@ func (d *direct) eval(ctx context.Context, in *store.Instant, l limits) (float64
 		sc.enh.Ts = in.At()
 	}
 	agg := aggregation{op: d.op}
-	var started time.Time
-	if in.Len() >= checkEvery {
-		started = time.Now()
-	}
 	for i := range in.Len() {
 		if i%checkEvery == checkEvery-1 {
 			if ctx.Err() != nil {
 				return 0, false, errFallBack
 			}
-			if time.Since(started) > l.timeout {
+			if time.Since(began) > o.Timeout {
 				return 0, false, promql.ErrQueryTimeout("expression evaluation")
 			}
 		}
 		v, ok, err := d.value(in, i, sc)
-		if err != nil {
-			return 0, false, err
+		// At least so many samples the engine has in memory after as many series; where
+		// that may be too many, it decides. With `and` a series stands on both sides and in
+		// the result.
+		samples := i + 1
+		if sc != nil {
+			samples = 3*samples + len(sc.points)
 		}
-		if d.held(i+1, sc) > l.samples {
+		if err != nil || samples > o.MaxSamples {
 			return 0, false, errFallBack
 		}
 		if ok {
@@ -197,23 +181,10 @@ func (d *direct) value(in *store.Instant, i int, sc *scratch) (v float64, ok boo
 	sc.matrix[0].Floats = floats
 	out, _ := d.call(nil, sc.matrix, d.args, &sc.enh)
 	sc.enh.Out = out[:0]
-	switch {
-	case len(out) == 0:
+	if len(out) == 0 {
 		return 0, false, nil
-	case len(out) > 1 || out[0].H != nil:
-		return 0, false, fmt.Errorf("%w: %d results of a range", errFallBack, len(out))
 	}
 	return out[0].F, true, nil
-}
-
-// held is at least how many samples the engine holds at a time after n series;
-// where that may be too many, it decides. With `and` a series stands on both
-// sides and in the result.
-func (d *direct) held(n int, sc *scratch) int {
-	if d.call == nil {
-		return n
-	}
-	return 3*n + len(sc.points)
 }
 
 // scratch is the room that an evaluation of ranges takes.

@@ -7,8 +7,5 @@
 // why a result is empty, but never decides what that means for scaling: that
 // is package scaler's.
 //
-// A plan remembers its answer as long as nothing that it rests on has changed;
-// asking again is then free of the number of series.
-//
 // Times are Go times on the store's clock; values are float64.
 package query

@@ -1,8 +1,10 @@
 package query
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -10,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/limit"
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
@@ -35,13 +38,16 @@ type Options struct {
 // Engine compiles queries and evaluates them over a store. Its methods may be
 // called concurrently.
 type Engine struct {
-	opts    Options
-	parser  parser.Parser
-	promql  *promql.Engine
-	plans   *lru.Cache[planKey, compiled]
-	turns   *turns
-	long    time.Duration // what took as long is told to Options.Long
-	metrics metrics
+	opts   Options
+	parser parser.Parser
+	promql *promql.Engine
+	plans  *lru.Cache[planKey, compiled]
+	// evaluations bound what the engine takes of the CPU for triggers: as many at a time
+	// as there are cores, and half of them for one tenant. The direct evaluator does not
+	// wait.
+	evaluations *limit.Shared[Scope]
+	long        time.Duration // an evaluation that takes as long calls Options.Long
+	metrics     metrics
 }
 
 type planKey struct {
@@ -59,43 +65,35 @@ type compiled struct {
 
 // New returns an engine.
 func New(o Options) (*Engine, error) {
-	if o.Retention <= 0 {
-		o.Retention = 2 * time.Minute
-	}
-	if o.MaxRetention <= 0 {
-		o.MaxRetention = 15 * time.Minute
-	}
-	o.MaxRetention = max(o.MaxRetention, o.Retention)
-	if o.Lookback <= 0 || o.Lookback > o.Retention {
-		o.Lookback = o.Retention
-	}
-	if o.Timeout <= 0 {
-		o.Timeout = 2 * time.Second
-	}
-	if o.MaxSamples <= 0 {
-		o.MaxSamples = 5_000_000
-	}
-	if o.CacheSize <= 0 {
-		o.CacheSize = 10_000
-	}
+	o.Retention = cmp.Or(o.Retention, 2*time.Minute)
+	o.MaxRetention = max(cmp.Or(o.MaxRetention, 15*time.Minute), o.Retention)
+	o.Lookback = min(cmp.Or(o.Lookback, o.Retention), o.Retention)
+	o.Timeout = cmp.Or(o.Timeout, 2*time.Second)
+	o.MaxSamples = cmp.Or(o.MaxSamples, 5_000_000)
+	o.CacheSize = cmp.Or(o.CacheSize, 10_000)
+	o.Concurrency = cmp.Or(o.Concurrency, max(2, runtime.GOMAXPROCS(0)))
 	if o.Long == nil {
 		o.Long = func() {}
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	plans, err := lru.New[planKey, compiled](o.CacheSize)
 	if err != nil {
 		return nil, fmt.Errorf("query cache of size %d: %w", o.CacheSize, err)
 	}
-	p := parser.NewParser(parserOptions())
+	p := parser.NewParser(parser.Options{
+		Functions:                   functions(),
+		EnableExperimentalFunctions: true,
+		EnableBinopFillModifiers:    true,
+		// otel-add-on's users write http.server.duration as it is.
+		EnableUnquotedUTF8Names: true,
+	})
 	return &Engine{
-		opts:    o,
-		parser:  p,
-		plans:   plans,
-		turns:   newTurns(o.Concurrency),
-		long:    10 * time.Millisecond, // as long as Go lets a goroutine run
-		metrics: newMetrics(o.Registerer),
+		opts:        o,
+		parser:      p,
+		plans:       plans,
+		evaluations: limit.NewShared[Scope](o.Concurrency, max(1, o.Concurrency/2)),
+		long:        10 * time.Millisecond, // as long as Go lets a goroutine run
+		metrics:     newMetrics(o.Registerer),
 		promql: promql.NewEngine(promql.EngineOpts{
 			Logger:                   o.Logger,
 			MaxSamples:               o.MaxSamples,
@@ -118,10 +116,10 @@ func (e *Engine) ClockShift() int64 { return e.opts.Store.ClockShift() }
 
 // Steady returns the time of the store's clock as if it had never been set, in ms.
 func (e *Engine) Steady() int64 {
-	if e.opts.Store == nil {
+	if e.opts.Store == nil { // as for a check of metadata
 		return time.Now().UnixMilli()
 	}
-	now := e.opts.Store.Now()
+	now := e.opts.Store.Now() // notices that the clock was set, before the shift is read
 	return now - e.opts.Store.ClockShift()
 }
 

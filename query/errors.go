@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
-
-	"github.com/prometheus/common/model"
 )
 
 var (
@@ -49,15 +46,8 @@ func (e *SyntaxError) Unwrap() error { return e.Err }
 // stored.
 var ErrWindow = errors.New("the query reads samples from longer ago than they are stored")
 
-// windowError is about a query whose window is too long.
-type windowError struct{ span, most time.Duration }
-
-func (e *windowError) Error() string {
-	return fmt.Sprintf("the query reads samples of the last %s (range, offset and subquery together), and samples are stored for %s (--max-retention); "+
-		"write a shorter window, such as [5m]", model.Duration(e.span), model.Duration(e.most))
-}
-
-func (e *windowError) Unwrap() error { return ErrWindow }
+// errBusy is why an evaluation did not begin.
+var errBusy = errors.New("other queries that only the PromQL engine can evaluate took all the time there is")
 
 // ErrTooOld is wrapped where the store rejects samples as too old.
 var ErrTooOld = errors.New("samples are too old")

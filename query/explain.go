@@ -3,13 +3,12 @@ package query
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
@@ -31,27 +30,14 @@ type Selection struct {
 	Misses            []Miss   // why there are none
 }
 
-// SeriesState is how a series stands.
-type SeriesState int
-
-// The states of a series: it pushes, its sender ended it by a staleness marker, or
-// it is late.
-const (
-	SeriesLive SeriesState = iota
-	SeriesEnded
-	SeriesLate
-)
-
-var seriesStates = map[store.State]SeriesState{store.Live: SeriesLive, store.Ended: SeriesEnded, store.Late: SeriesLate}
-
 // Series is a series that a selector matches.
 type Series struct {
-	Labels labels.Labels
-	State  SeriesState
-	Value  float64   // its last; NaN for a native histogram
-	At     time.Time // when that was taken
-	// Histogram says that it is a native histogram.
-	Histogram bool
+	Labels    labels.Labels
+	Ended     bool      // its sender ended it by a staleness marker
+	Late      bool      // it missed a push
+	Value     float64   // its last; undefined for a native histogram
+	At        time.Time // when that was taken
+	Histogram bool      // it is a native histogram
 }
 
 // Explain tells what the plan's result is made of: its series as they stand now,
@@ -71,12 +57,8 @@ func (p *Plan) Explain(ctx context.Context, limit int) (*Explanation, error) {
 		}
 		s.Live, s.Ended, s.Late = pr.Live, pr.Ended, pr.Late
 		for _, ser := range shown {
-			v := ser.Last.F
-			if ser.Histogram {
-				v = math.NaN()
-			}
 			s.Series = append(s.Series, Series{
-				Labels: ser.Labels, State: seriesStates[ser.State], Value: v, At: time.UnixMilli(ser.Last.T), Histogram: ser.Histogram,
+				Labels: ser.Labels, Ended: ser.State == store.Ended, Late: ser.State == store.Late, Value: ser.Last.F, At: time.UnixMilli(ser.Last.T), Histogram: ser.Histogram,
 			})
 		}
 		e.Selectors = append(e.Selectors, s)
@@ -101,10 +83,7 @@ func (p *Plan) Near(ctx context.Context) string {
 }
 
 // selectorText writes a selector as a person would.
-func selectorText(ms []*labels.Matcher) string {
-	vs := &parser.VectorSelector{LabelMatchers: ms, Name: nameOf(ms)}
-	return vs.String()
-}
+func selectorText(ms []*labels.Matcher) string { return plainSelector(ms).String() }
 
 // Metric is a metric's name with the number of its series, ended ones included.
 type Metric struct {
@@ -152,55 +131,42 @@ func (e *Engine) misses(ctx context.Context, scope Scope, ms []*labels.Matcher) 
 	if scope.Label != "" {
 		within, ms = []*labels.Matcher{scope.matcher()}, slices.DeleteFunc(ms, scope.is)
 	}
-	slices.SortStableFunc(ms, func(a, b *labels.Matcher) int {
-		switch {
-		case named(a) == named(b):
+	rank := func(m *labels.Matcher) int {
+		if named(m) {
 			return 0
-		case named(a):
-			return -1
 		}
 		return 1
-	})
+	}
+	slices.SortStableFunc(ms, func(a, b *labels.Matcher) int { return rank(a) - rank(b) })
+	count := func(of ...[]*labels.Matcher) int {
+		var pr store.Presence
+		if err == nil {
+			pr, err = e.opts.Store.Presence(ctx, slices.Concat(of...)...)
+		}
+		return pr.Live + pr.Ended + pr.Late
+	}
+	miss := func(m *labels.Matcher, others ...[]*labels.Matcher) (one Miss) {
+		if err == nil {
+			one, err = e.miss(ctx, scope, m, slices.Concat(others...))
+		}
+		return one
+	}
 	for i, m := range ms {
-		if named(m) {
-			// That others have what the rest asks for does not make a wrong name of one
-			// that is there.
-			n, err := e.matched(ctx, append(within, m)...)
-			if err != nil {
-				return nil, err
-			}
-			if n > 0 {
-				continue
-			}
+		// That others have what the rest asks for does not make a wrong name of one that
+		// is there.
+		if named(m) && count(within, ms[i:i+1]) > 0 {
+			continue
 		}
-		miss, err := e.miss(ctx, scope, m, slices.Concat(within, ms[:i], ms[i+1:]))
-		if err != nil {
-			return nil, err
-		}
-		if miss.Others > 0 && len(out) < maxMisses {
-			out = append(out, miss)
+		if one := miss(m, within, ms[:i], ms[i+1:]); one.Others > 0 && len(out) < maxMisses {
+			out = append(out, one)
 		}
 	}
 	for i := 0; i < len(ms) && len(out) == 0; i++ {
-		n, err := e.matched(ctx, slices.Concat(within, ms[:i+1])...)
-		if err != nil {
-			return nil, err
+		if count(within, ms[:i+1]) == 0 {
+			out = append(out, miss(ms[i], within, ms[:i]))
 		}
-		if n > 0 {
-			continue
-		}
-		miss, err := e.miss(ctx, scope, ms[i], slices.Concat(within, ms[:i]))
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, miss)
 	}
-	return out, nil
-}
-
-func (e *Engine) matched(ctx context.Context, ms ...*labels.Matcher) (int, error) {
-	pr, err := e.opts.Store.Presence(ctx, ms...)
-	return pr.Live + pr.Ended + pr.Late, err
+	return out, err
 }
 
 func (e *Engine) miss(ctx context.Context, scope Scope, m *labels.Matcher, others []*labels.Matcher) (Miss, error) {
@@ -227,17 +193,15 @@ func (e *Engine) miss(ctx context.Context, scope Scope, m *labels.Matcher, other
 
 // String says it in a sentence.
 func (m Miss) String() string {
-	quoted := func(all []string) string {
-		for i := range all {
-			all[i] = fmt.Sprintf("%q", all[i])
-		}
-		return strings.Join(all, ", ")
+	quoted := slices.Clone(m.Near)
+	for i, v := range quoted {
+		quoted[i] = strconv.Quote(v)
 	}
+	near := strings.Join(quoted, ", ")
 	subject := fmt.Sprintf("no series has %s", m.Matcher)
 	if m.Matcher.Name == labels.MetricName && m.Matcher.Type == labels.MatchEqual {
 		subject = fmt.Sprintf("no metric is called %q", m.Matcher.Value)
 	}
-	near := quoted(slices.Clone(m.Near))
 	switch {
 	case m.Matcher.Type == labels.MatchNotEqual && m.Others > 0:
 		return fmt.Sprintf("all %d series that match the rest have %s=%q", m.Others, m.Matcher.Name, m.Matcher.Value)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -17,7 +18,7 @@ import (
 // storedName returns a metric name as the store has it. A name of which the
 // escaping leaves nothing can't have been stored.
 func storedName(name string) (string, error) {
-	if isLegacy(name, true) {
+	if model.LegacyValidation.IsValidMetricName(name) {
 		return name, nil
 	}
 	return naming.Metric(name)
@@ -25,21 +26,10 @@ func storedName(name string) (string, error) {
 
 // storedLabel returns a label's name as the store has it.
 func storedLabel(name string) (string, error) {
-	if isLegacy(name, false) {
+	if model.LegacyValidation.IsValidLabelName(name) {
 		return name, nil
 	}
 	return naming.Label(name)
-}
-
-func isLegacy(name string, metric bool) bool {
-	for i := range len(name) {
-		c := name[i]
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c == ':' && metric
-		if !letter && (i == 0 || c < '0' || c > '9') {
-			return false
-		}
-	}
-	return true
 }
 
 // useStoredNames rewrites the names in a query to the store's.
@@ -65,7 +55,6 @@ func useStoredNames(expr parser.Expr) error {
 }
 
 func storedSelector(vs *parser.VectorSelector) error {
-	vs.Name = ""
 	named := 0
 	for i, m := range vs.LabelMatchers {
 		m, err := storedMatcher(m)
@@ -75,26 +64,20 @@ func storedSelector(vs *parser.VectorSelector) error {
 		vs.LabelMatchers[i] = m
 		if m.Name == labels.MetricName {
 			named++
-			if m.Type == labels.MatchEqual {
-				vs.Name = m.Value
-			}
 		}
 	}
+	vs.Name = nameOf(vs.LabelMatchers)
 	if named > 1 {
 		vs.Name = "" // the printer would leave one of them out
 	}
 	return nil
 }
 
-func storedLabels(names []string) error {
-	for i, n := range names {
-		stored, err := storedLabel(n)
-		if err != nil {
-			return err
-		}
-		names[i] = stored
+func storedLabels(names []string) (err error) {
+	for i := 0; i < len(names) && err == nil; i++ {
+		names[i], err = storedLabel(names[i])
 	}
-	return nil
+	return err
 }
 
 func storedMatcher(m *labels.Matcher) (*labels.Matcher, error) {

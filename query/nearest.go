@@ -17,73 +17,62 @@ const (
 // are near: they contain it, or are contained, or differ by few letters. If none
 // is, it returns the first there are.
 func nearest(m *labels.Matcher, values []string) (near []string, similar bool) {
-	type scored struct {
-		value string
-		score int
-	}
-	var all []scored
+	score := map[string]int{}
 	if m.Type == labels.MatchEqual && m.Value != "" {
 		for i, v := range values {
-			if score, ok := likeness(m.Value, v, i < maxCompared); ok {
-				all = append(all, scored{v, score})
+			if s, ok := likeness(m.Value, v, i < maxCompared); ok {
+				near, score[v] = append(near, v), s
 			}
 		}
 	}
-	if len(all) == 0 {
+	if len(near) == 0 {
 		return values[:min(len(values), maxNear)], false
 	}
-	slices.SortStableFunc(all, func(a, b scored) int { return cmp.Compare(a.score, b.score) })
-	for _, s := range all[:min(len(all), maxNear)] {
-		near = append(near, s.value)
-	}
-	return near, true
+	slices.SortStableFunc(near, func(a, b string) int { return cmp.Compare(score[a], score[b]) })
+	return near[:min(len(near), maxNear)], true
 }
 
 // likeness tells how far apart two words are, less being nearer; ok is false if
 // they have nothing in common.
 func likeness(want, have string, letters bool) (score int, ok bool) {
 	w, h := strings.ToLower(want), strings.ToLower(have)
-	most := max(2, min(len(w), len(h))/3)
-	if min(len(w), len(h)) <= 3 {
+	short, long := min(len(w), len(h)), max(len(w), len(h))
+	most := max(2, short/3)
+	if short <= 3 {
 		most = 1 // all short words are alike
 	}
-	if letters && len(w) <= maxWord && len(h) <= maxWord {
+	if letters && long <= maxWord && long-short <= most {
 		if d := distance(w, h, most); d <= most {
 			return d, true
 		}
 	}
-	if short := min(len(w), len(h)); short >= 3 && (strings.Contains(h, w) || strings.Contains(w, h)) {
-		return maxWord + max(len(w), len(h)) - short, true // the shorter, the nearer
+	if short >= 3 && (strings.Contains(h, w) || strings.Contains(w, h)) {
+		return maxWord + long - short, true // the shorter, the nearer
 	}
 	return 0, false
 }
 
-// distance returns how many letters must be added, taken away or replaced to make
-// b of a, or any number above most.
+// distance returns how many letters must be added, removed or replaced to make b of a,
+// or any number above most.
 func distance(a, b string, most int) int {
-	if len(a)-len(b) > most || len(b)-len(a) > most {
-		return most + 1
-	}
-	var rows [2][maxWord + 1]int
-	last, next := rows[0][:len(b)+1], rows[1][:len(b)+1]
-	for j := range last {
-		last[j] = j
+	var rowOf [maxWord + 1]int
+	row := rowOf[:len(b)+1] // the distances of what is read of a from each beginning of b
+	for j := range row {
+		row[j] = j
 	}
 	for i := range len(a) {
-		next[0] = i + 1
-		least := next[0]
+		diagonal := row[0]
+		row[0] = i + 1
 		for j := range len(b) {
-			cost := last[j]
+			cost := diagonal
 			if a[i] != b[j] {
-				cost = 1 + min(last[j], last[j+1], next[j])
+				cost = 1 + min(diagonal, row[j], row[j+1])
 			}
-			next[j+1] = cost
-			least = min(least, cost)
+			diagonal, row[j+1] = row[j+1], cost
 		}
-		if least > most {
-			return least
+		if slices.Min(row) > most {
+			break
 		}
-		last, next = next, last
 	}
-	return last[len(b)]
+	return row[len(b)]
 }

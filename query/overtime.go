@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,10 +40,7 @@ var overTimeFunctions = map[OverTime]string{
 
 // ParseOverTime reads a trigger's operationOverTime; empty means LastOne.
 func ParseOverTime(s string) (OverTime, error) {
-	o := OverTime(s)
-	if s == "" {
-		return LastOne, nil
-	}
+	o := OverTime(cmp.Or(s, string(LastOne)))
 	if _, ok := overTimeFunctions[o]; ok || o == LastOne {
 		return o, nil
 	}
@@ -54,18 +52,13 @@ func init() {
 	promql.FunctionCalls[heldRate] = evalHeldRate
 }
 
-func parserOptions() parser.Options {
-	fs := maps.Clone(parser.Functions)
-	fs[heldRate] = &parser.Function{
+// functions returns PromQL's and Rate.
+func functions() map[string]*parser.Function {
+	all := maps.Clone(parser.Functions)
+	all[heldRate] = &parser.Function{
 		Name: heldRate, ArgTypes: []parser.ValueType{parser.ValueTypeMatrix}, ReturnType: parser.ValueTypeVector,
 	}
-	return parser.Options{
-		Functions:                   fs,
-		EnableExperimentalFunctions: true,
-		EnableBinopFillModifiers:    true,
-		// otel-add-on's users write http.server.duration as it is.
-		EnableUnquotedUTF8Names: true,
-	}
+	return all
 }
 
 func evalHeldRate(_ []promql.Vector, m promql.Matrix, _ parser.Expressions, enh *promql.EvalNodeHelper) (promql.Vector, annotations.Annotations) {
@@ -85,9 +78,6 @@ func evalHeldRate(_ []promql.Vector, m promql.Matrix, _ parser.Expressions, enh 
 	return append(enh.Out, promql.Sample{F: increase / (float64(last.T-first.T) / 1000)}), nil
 }
 
-// groupings are the operators of otel-add-on's grammar.
-var groupings = []parser.ItemType{parser.SUM, parser.AVG, parser.MIN, parser.MAX, parser.COUNT}
-
 // applyOverTime puts the operation between a query's selector and its grouping.
 // Series that are over have no say: without the `and`, a pod that is gone would
 // stay in the result for the whole retention.
@@ -95,11 +85,9 @@ func applyOverTime(expr parser.Expr, over OverTime, window time.Duration) (parse
 	if over == LastOne {
 		return expr, nil
 	}
-	switch e := expr.(type) {
-	case *parser.ParenExpr:
-		return applyOverTime(e.Expr, over, window)
+	switch e := inner(expr).(type) {
 	case *parser.AggregateExpr:
-		if slices.Contains(groupings, e.Op) && e.Grouping == nil && !e.Without {
+		if slices.Contains(aggregations, e.Op) && e.Grouping == nil && !e.Without {
 			inner, err := applyOverTime(e.Expr, over, window)
 			if err != nil {
 				return nil, err
@@ -111,7 +99,7 @@ func applyOverTime(expr parser.Expr, over OverTime, window time.Duration) (parse
 		return &parser.BinaryExpr{
 			Op: parser.LAND,
 			LHS: &parser.Call{
-				Func: parserFunction(overTimeFunctions[over]),
+				Func: functions()[overTimeFunctions[over]],
 				Args: parser.Expressions{&parser.MatrixSelector{VectorSelector: e, Range: window}},
 			},
 			RHS:            e,
@@ -121,8 +109,4 @@ func applyOverTime(expr parser.Expr, over OverTime, window time.Duration) (parse
 	return nil, badf("operationOverTime=%s goes with a metric, such as %s or sum(%s), not with a whole PromQL query: "+
 		"leave operationOverTime out and write the function into metricQuery, such as sum(%s(%s[1m]))",
 		over, exampleSelector, exampleSelector, strings.ReplaceAll(overTimeFunctions[over], heldRate, "rate"), exampleSelector)
-}
-
-func parserFunction(name string) *parser.Function {
-	return parserOptions().Functions[name]
 }

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -34,9 +34,6 @@ func (p *Plan) String() string { return p.text }
 // if the query names none.
 func (p *Plan) Metric() string { return p.metric }
 
-// Selectors returns how many selectors the query has.
-func (p *Plan) Selectors() int { return len(p.selectors) }
-
 // Selector returns the text of a selector.
 func (p *Plan) Selector(i int) string { return selectorText(p.selectors[i].matchers) }
 
@@ -51,27 +48,8 @@ func (p *Plan) Span() time.Duration { return p.span }
 // if it has none. Errors wrap ErrNotOneNumber or ErrEvaluation.
 func (p *Plan) Eval(ctx context.Context, at time.Time) (v float64, ok bool, err error) {
 	view := &store.View{At: at.UnixMilli(), Accumulates: accumulates}
-	v, ok, err = p.timed(ctx, p.text, view)
-	if err == nil && ok && !finite(v) {
+	if v, ok, err = p.evalEngine(ctx, p.text, view); err == nil && !finite(v) {
 		err = p.notFinite(ctx, p.expr, view, v)
-	}
-	return v, ok, err
-}
-
-// timed evaluates by the engine, when its turn has come.
-func (p *Plan) timed(ctx context.Context, text string, view *store.View) (float64, bool, error) {
-	done, err := p.e.turns.take(ctx, p.scope, p.e.opts.Timeout)
-	if err != nil {
-		return 0, false, p.failed(err)
-	}
-	defer done()
-	began := time.Now()
-	v, ok, err := p.evalEngine(ctx, text, view)
-	took := time.Since(began)
-	p.e.metrics.engine.Inc()
-	p.e.metrics.engineTime.Observe(took.Seconds())
-	if took >= p.e.long {
-		p.e.opts.Long()
 	}
 	return v, ok, err
 }
@@ -80,49 +58,31 @@ func (p *Plan) failed(err error) error {
 	return fmt.Errorf("%w: %s: %w", ErrEvaluation, p.text, err)
 }
 
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
-
-// evalDirect evaluates without the engine, or says errFallBack.
-func (p *Plan) evalDirect(ctx context.Context, d *direct, in *store.Instant) (v float64, ok bool, err error) {
-	v, ok, err = d.eval(ctx, in, p.e.limits())
-	switch {
-	case errors.Is(err, store.ErrHistogram):
-		err = errFallBack
-	case err != nil && !errors.Is(err, errFallBack):
-		err = p.failed(err)
-	}
-	return v, ok, err
-}
-
-// evalVector evaluates by the engine. The elements are the engine's until close.
-func (p *Plan) evalVector(ctx context.Context, text string, view *store.View) (_ promql.Vector, kind parser.ValueType, done func(), err error) {
-	q, err := p.e.promql.NewInstantQuery(ctx, p.scope.Within(p.e.opts.Store.Within(view)), nil, text, time.UnixMilli(view.At))
-	if err != nil {
-		return nil, "", nil, p.failed(err)
-	}
-	res := q.Exec(ctx)
-	if res.Err != nil {
-		q.Close()
-		return nil, "", nil, p.failed(res.Err)
-	}
-	switch val := res.Value.(type) {
-	case promql.Scalar:
-		return promql.Vector{{F: val.V}}, val.Type(), q.Close, nil
-	case promql.Vector:
-		return val, val.Type(), q.Close, nil
-	}
-	return nil, res.Value.Type(), q.Close, nil
-}
-
+// evalEngine evaluates by the engine, once the semaphore lets it.
 func (p *Plan) evalEngine(ctx context.Context, text string, view *store.View) (v float64, ok bool, err error) {
-	val, kind, done, err := p.evalVector(ctx, text, view)
+	waiting, cancel := context.WithTimeoutCause(ctx, p.e.opts.Timeout, errBusy)
+	release, err := p.e.evaluations.Acquire(waiting, p.scope)
+	cancel()
+	if errors.Is(err, errBusy) {
+		err = fmt.Errorf("%w: %s", err, p.e.opts.Timeout)
+	}
+	if err != nil {
+		return 0, false, p.failed(err)
+	}
+	defer release()
+	began := time.Now()
+	val, done, err := p.evalVector(ctx, text, view)
+	took := time.Since(began)
+	p.e.metrics.engine.Inc()
+	p.e.metrics.engineTime.Observe(took.Seconds())
+	if took >= p.e.long {
+		p.e.opts.Long()
+	}
 	if err != nil {
 		return 0, false, err
 	}
 	defer done()
 	switch {
-	case kind != parser.ValueTypeVector && kind != parser.ValueTypeScalar:
-		return 0, false, fmt.Errorf("%w: %s is a %s", ErrNotOneNumber, p.text, kind)
 	case len(val) == 0:
 		return 0, false, nil
 	case len(val) > 1:
@@ -135,14 +95,46 @@ func (p *Plan) evalEngine(ctx context.Context, text string, view *store.View) (v
 	return val[0].F, true, nil
 }
 
-// notFinite says what makes a value NaN or infinite, which KEDA would read as 0: a
+// evalVector evaluates by the engine; a number becomes one element. The elements are
+// the engine's until close.
+func (p *Plan) evalVector(ctx context.Context, text string, view *store.View) (_ promql.Vector, done func(), err error) {
+	q, err := p.e.promql.NewInstantQuery(ctx, p.scope.Within(p.e.opts.Store.Within(view)), nil, text, time.UnixMilli(view.At))
+	if err != nil {
+		return nil, nil, p.failed(err)
+	}
+	res := q.Exec(ctx)
+	if number, err := res.Scalar(); err == nil {
+		return promql.Vector{{F: number.V}}, q.Close, nil
+	}
+	val, err := res.Vector()
+	if err != nil {
+		q.Close()
+		return nil, nil, p.failed(err)
+	}
+	return val, q.Close, nil
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+// notFinite reports what makes a value NaN or infinite, which KEDA would read as 0: a
 // divisor that is 0, or a series that is not finite itself.
-func (p *Plan) notFinite(ctx context.Context, expr parser.Expr, view *store.View, v float64) error {
-	if divisor := p.zeroDivisor(ctx, expr, view); divisor != "" {
-		return fmt.Errorf("%w: %s is %v: its divisor %s is 0; write clamp_min(%s, 1) in its place", ErrNotOneNumber, p.text, v, divisor, divisor)
+func (p *Plan) notFinite(ctx context.Context, expr parser.Expr, view *store.View, v float64) (err error) {
+	parser.Inspect(expr, func(n parser.Node, path []parser.Node) error {
+		b, ok := n.(*parser.BinaryExpr)
+		if !ok || err != nil || b.Op != parser.DIV && b.Op != parser.MOD || slices.ContainsFunc(path, isSubquery) {
+			return nil
+		}
+		divisor := b.RHS.String()
+		if _, found := p.element(ctx, divisor, view, func(v float64) bool { return v == 0 }); found {
+			err = fmt.Errorf("%w: %s is %v: its divisor %s is 0; write clamp_min(%s, 1) in its place", ErrNotOneNumber, p.text, v, divisor, divisor)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	for i := range p.selectors {
-		if series := p.notFiniteSeries(ctx, &p.selectors[i], view); series != "" {
+		if series, found := p.element(ctx, p.Selector(i), view, func(v float64) bool { return !finite(v) }); found {
 			return fmt.Errorf("%w: %s is %v: the series %s is; leave it out by a filter inside the aggregation, such as sum(%s >= 0)",
 				ErrNotOneNumber, p.text, v, series, p.Selector(i))
 		}
@@ -151,60 +143,24 @@ func (p *Plan) notFinite(ctx context.Context, expr parser.Expr, view *store.View
 		ErrNotOneNumber, p.text, v, p.text)
 }
 
-// zeroDivisor returns the first divisor that is 0.
-func (p *Plan) zeroDivisor(ctx context.Context, expr parser.Expr, view *store.View) (divisor string) {
-	parser.Inspect(expr, func(n parser.Node, path []parser.Node) error {
-		b, ok := n.(*parser.BinaryExpr)
-		if !ok || divisor != "" || b.Op != parser.DIV && b.Op != parser.MOD || inSubquery(path) {
-			return nil
-		}
-		val, _, done, err := p.evalVector(ctx, b.RHS.String(), view)
-		if err != nil {
-			return nil //nolint:nilerr // it is no better explained then
-		}
-		defer done()
-		for _, e := range val {
-			if e.H == nil && e.F == 0 {
-				divisor = b.RHS.String()
-			}
-		}
-		return nil
-	})
-	return divisor
+func isSubquery(n parser.Node) bool {
+	_, ok := n.(*parser.SubqueryExpr)
+	return ok
 }
 
-func inSubquery(path []parser.Node) bool {
-	for _, n := range path {
-		if _, ok := n.(*parser.SubqueryExpr); ok {
-			return true
-		}
-	}
-	return false
-}
-
-// notFiniteSeries returns the first series of a selector that is NaN or infinite.
-func (p *Plan) notFiniteSeries(ctx context.Context, s *selector, view *store.View) (series string) {
-	val, _, done, err := p.evalVector(ctx, selectorText(s.matchers), view)
+// element returns the labels of the first float in an expression's value that is as
+// asked. Where the expression can't be evaluated there is none: the caller has an error
+// to report that this explains no better.
+func (p *Plan) element(ctx context.Context, text string, view *store.View, is func(float64) bool) (metric string, found bool) {
+	val, done, err := p.evalVector(ctx, text, view)
 	if err != nil {
-		return ""
+		return "", false
 	}
 	defer done()
 	for _, e := range val {
-		if e.H == nil && !finite(e.F) {
-			return e.Metric.String()
+		if e.H == nil && is(e.F) {
+			return e.Metric.String(), true
 		}
 	}
-	return ""
-}
-
-func sameMatchers(a, b []*labels.Matcher) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i].Type != b[i].Type || a[i].Name != b[i].Name || a[i].Value != b[i].Value {
-			return false
-		}
-	}
-	return true
+	return "", false
 }

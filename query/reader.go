@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/prometheus/promql/parser"
+
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
@@ -110,10 +112,9 @@ type Reader struct {
 type variant struct {
 	pruned
 	text   string
-	direct *direct
-	of     int // the selector that direct reads
-	bare   *variant
-	bared  bool
+	direct *direct  // nil if the engine must evaluate it
+	of     int      // the selector that direct reads
+	bare   *variant // it without its filters, nil if it has none
 }
 
 // Open selects the plan's series. changed is called after any change of them, once
@@ -144,12 +145,7 @@ func (r *Reader) Close() {
 
 // Unchanged tells whether nothing has changed since the last Survey began.
 func (r *Reader) Unchanged() bool {
-	for _, s := range r.selections {
-		if !s.Armed() {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(r.selections, func(s *store.Selection) bool { return !s.Armed() })
 }
 
 // Survey looks at all series that the query reads. A series without data for a
@@ -198,24 +194,21 @@ func (r *Reader) Value(ctx context.Context, view View) (Value, error) {
 		return out, nil
 	}
 	stored := view.store()
-	var err error
-	if out.V, out.State, err = r.eval(ctx, v, stored); err != nil || out.State == HasValue {
-		return out, err
-	}
-	bare := r.bare(v)
-	if bare == nil {
-		return out, nil
-	}
-	_, state, err := r.eval(ctx, bare, stored)
+	f, ok, err := r.eval(ctx, v, stored)
 	switch {
-	case errors.Is(err, ErrNotOneNumber): // several, or not finite: there is something that was removed
-		out.State = Filtered
 	case err != nil:
 		return out, err
-	case state == HasValue:
-		out.State = Filtered
+	case ok:
+		out.State, out.V = HasValue, f
+		return out, nil
+	case v.bare == nil:
+		return out, nil
 	}
-	return out, nil
+	_, ok, err = r.eval(ctx, v.bare, stored)
+	if ok || errors.Is(err, ErrNotOneNumber) { // several, or not finite: there is something that was removed
+		out.State, err = Filtered, nil
+	}
+	return out, err
 }
 
 // Empty tells which selectors match nothing that a view shows.
@@ -246,11 +239,13 @@ func (r *Reader) variant(empty []bool) *variant {
 	if len(r.variants) >= maxVariants {
 		clear(r.variants)
 	}
-	v := &variant{pruned: pruned{expr: r.p.expr}}
-	if len(key) > 0 {
-		v.pruned = prune(r.p.expr, r.p.selectors, func(i int) bool { return empty[i] })
+	nodes := map[*parser.VectorSelector]int{}
+	for i, e := range empty {
+		if e {
+			nodes[r.p.selectors[i].node] = i
+		}
 	}
-	r.prepare(v)
+	v := r.p.variant(prune(r.p.expr, nodes))
 	r.variants[string(key)] = v
 	return v
 }
@@ -259,65 +254,52 @@ func (r *Reader) variant(empty []bool) *variant {
 // something changes now and then, among few of all combinations.
 const maxVariants = 16
 
-// prepare makes a variant's text, and its direct evaluation where there is one.
-func (r *Reader) prepare(v *variant) {
+func (p *Plan) variant(left pruned) *variant {
+	v := &variant{pruned: left}
 	if v.expr == nil {
-		return
+		return v
 	}
-	v.text, v.direct = v.expr.String(), newDirect(v.expr)
-	if v.direct == nil {
-		return
+	v.text = v.expr.String()
+	if v.direct = newDirect(v.expr); v.direct != nil {
+		v.of = slices.IndexFunc(p.selectors, func(s selector) bool { return s.node == v.direct.selector })
 	}
-	v.of = slices.IndexFunc(r.p.selectors, func(s selector) bool { return sameMatchers(s.matchers, v.direct.matchers) })
-	if v.of < 0 {
-		v.direct = nil
+	if bare := unfiltered(v.expr); bare != v.expr {
+		v.bare = p.variant(pruned{expr: bare})
 	}
-}
-
-// bare returns the variant without its filters, nil if it has none.
-func (r *Reader) bare(v *variant) *variant {
-	if !v.bared {
-		v.bared = true
-		if expr, filters := unfiltered(v.expr); filters {
-			v.bare = &variant{pruned: pruned{expr: expr}}
-			r.prepare(v.bare)
-		}
-	}
-	return v.bare
+	return v
 }
 
 // eval evaluates a variant: from the series themselves where that is possible, by
 // the PromQL engine otherwise.
-func (r *Reader) eval(ctx context.Context, v *variant, view *store.View) (float64, State, error) {
-	p := r.p
-	if v.direct != nil {
-		began := time.Now()
-		in, err := r.selections[v.of].Instant(ctx, view)
-		if err != nil {
-			return 0, Empty, p.failed(err)
-		}
-		f, ok, err := p.evalDirect(ctx, v.direct, &in)
-		if !errors.Is(err, errFallBack) {
-			p.e.metrics.direct.Inc()
-			p.e.metrics.directTime.Observe(time.Since(began).Seconds())
-			return r.checked(ctx, v, view, f, ok, err)
-		}
+func (r *Reader) eval(ctx context.Context, v *variant, view *store.View) (f float64, ok bool, err error) {
+	if f, ok, err = r.evalDirect(ctx, v, view); errors.Is(err, errFallBack) {
+		f, ok, err = r.p.evalEngine(ctx, v.text, view)
 	}
-	f, ok, err := p.timed(ctx, v.text, view)
-	return r.checked(ctx, v, view, f, ok, err)
+	if err == nil && !finite(f) {
+		err = r.p.notFinite(ctx, v.expr, view, f)
+	}
+	return f, ok && err == nil, err
 }
 
-// checked rejects what KEDA would read as 0.
-func (r *Reader) checked(ctx context.Context, v *variant, view *store.View, f float64, ok bool, err error) (float64, State, error) {
-	switch {
-	case err != nil:
-		return 0, Empty, err
-	case !ok:
-		return 0, Empty, nil
-	case !finite(f):
-		return 0, Empty, r.p.notFinite(ctx, v.expr, view, f)
+// evalDirect evaluates without the engine, or returns errFallBack.
+func (r *Reader) evalDirect(ctx context.Context, v *variant, view *store.View) (f float64, ok bool, err error) {
+	if v.direct == nil {
+		return 0, false, errFallBack
 	}
-	return f, HasValue, nil
+	began := time.Now()
+	in, err := r.selections[v.of].Instant(ctx, view)
+	if err == nil {
+		f, ok, err = v.direct.eval(ctx, &in, &r.p.e.opts, began)
+	}
+	if errors.Is(err, errFallBack) {
+		return 0, false, err
+	}
+	r.p.e.metrics.direct.Inc()
+	r.p.e.metrics.directTime.Observe(time.Since(began).Seconds())
+	if err != nil {
+		err = r.p.failed(err)
+	}
+	return f, ok, err
 }
 
 // Rejected tells whether the store rejected samples that one of the selectors

@@ -35,22 +35,17 @@ func (s Scope) apply(expr parser.Expr) error {
 		return badf("only series with the asker's own %s are shown, and it is empty", s.Label)
 	}
 	var err error
-	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
-		vs, ok := n.(*parser.VectorSelector)
-		if !ok {
-			return nil
-		}
-		for _, m := range vs.LabelMatchers {
+	for _, one := range selectorsOf(expr) {
+		for _, m := range one.matchers {
 			if m.Name == s.Label && !m.Matches(s.Value) {
 				err = errors.Join(err, badf("%s can match nothing: the query sees only series with %s, and %s excludes them all; leave %s out",
-					selectorText(vs.LabelMatchers), s.matcher(), m, m))
+					selectorText(one.matchers), s.matcher(), m, m))
 			}
 		}
-		if !s.bounds(vs.LabelMatchers) {
-			vs.LabelMatchers = append(vs.LabelMatchers, s.matcher())
+		if !s.bounds(one.matchers) {
+			one.node.LabelMatchers = append(one.node.LabelMatchers, s.matcher())
 		}
-		return nil
-	})
+	}
 	return err
 }
 
@@ -70,21 +65,13 @@ func (s Scope) Within(all storage.Queryable) storage.Queryable {
 	if s.Label == "" {
 		return all
 	}
-	return scopedQueryable{all, s}
-}
-
-type scopedQueryable struct {
-	storage.Queryable
-	scope Scope
-}
-
-// Querier implements storage.Queryable.
-func (q scopedQueryable) Querier(mint, maxt int64) (storage.Querier, error) {
-	all, err := q.Queryable.Querier(mint, maxt)
-	if err != nil {
-		return nil, fmt.Errorf("within %s: %w", q.scope.matcher(), err)
-	}
-	return scopedQuerier{all, q.scope}, nil
+	return storage.QueryableFunc(func(mint, maxt int64) (storage.Querier, error) {
+		querier, err := all.Querier(mint, maxt)
+		if err != nil {
+			return nil, fmt.Errorf("within %s: %w", s.matcher(), err)
+		}
+		return scopedQuerier{querier, s}, nil
+	})
 }
 
 type scopedQuerier struct {

@@ -38,7 +38,7 @@ func requireBounded(t *testing.T, f *fixture, p *Plan, scope Scope) {
 		require.True(t, scope.bounds(p.selectors[i].matchers), "%s", p)
 	}
 	if d := newDirect(p.expr); d != nil {
-		require.True(t, scope.bounds(d.matchers), "%s", p)
+		require.True(t, scope.bounds(d.selector.LabelMatchers), "%s", p)
 	}
 }
 

@@ -2,7 +2,6 @@ package query
 
 import (
 	"slices"
-	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -53,7 +52,11 @@ func selectorsOf(expr parser.Expr) (out []selector) {
 func (s *selector) place(path []parser.Node) {
 	window := s.node.OriginalOffset
 	child := parser.Node(s.node)
-	var matrix bool
+	matrix := false
+	// From the selector up to the first aggregation over all series, a series at zero
+	// must be zero, or nothing, at each node to change nothing by being there.
+	zero := true
+	s.zeroCounts = true
 	for _, n := range slices.Backward(path) {
 		switch n := n.(type) {
 		case *parser.MatrixSelector:
@@ -62,18 +65,22 @@ func (s *selector) place(path []parser.Node) {
 		case *parser.SubqueryExpr:
 			window += n.Range + n.OriginalOffset
 		case *parser.Call:
-			if matrix && !s.accumulates {
-				s.accumulates = accumulating[n.Func.Name]
-			}
+			s.accumulates = s.accumulates || matrix && accumulating[n.Func.Name]
 			matrix = false
 			s.optional = s.optional || absence(n)
+			zero = zero && neutral[n.Func.Name]
+		case *parser.AggregateExpr:
+			zero = zero && (n.Op == parser.SUM || n.Op == parser.MAX)
+			if zero && len(n.Grouping) == 0 && !n.Without {
+				s.zeroCounts = false
+			}
 		case *parser.BinaryExpr:
 			s.optional = s.optional || n.Op == parser.LOR || n.Op == parser.LUNLESS && n.RHS == child || fills(n)
+			zero = zero && n.LHS == child && zeroStays(n)
 		}
 		child = n
 	}
 	s.window = max(window, 0).Milliseconds()
-	s.zeroCounts = zeroCounts(s.node, path)
 }
 
 // fills tells whether an operator has values for operands that are missing.
@@ -90,46 +97,11 @@ var neutral = map[string]bool{
 	"label_replace": true, "label_join": true,
 }
 
-// zeroCounts walks from the selector up to the first aggregation over all series,
-// and tells whether a series at zero, by being there, changes what this returns.
-func zeroCounts(child parser.Node, path []parser.Node) bool {
-	for _, n := range slices.Backward(path) {
-		switch n := n.(type) {
-		case *parser.Call:
-			if !neutral[n.Func.Name] {
-				return true
-			}
-		case *parser.AggregateExpr:
-			if n.Op != parser.SUM && n.Op != parser.MAX {
-				return true
-			}
-			if len(n.Grouping) == 0 && !n.Without {
-				return false
-			}
-		case *parser.BinaryExpr:
-			if n.LHS != child || !zeroStays(n) {
-				return true
-			}
-		}
-		child = n
-	}
-	return true
-}
-
 // zeroStays tells whether an operator makes zero, or nothing, of a zero on its left.
 func zeroStays(b *parser.BinaryExpr) bool {
 	switch b.Op {
 	case parser.MUL, parser.DIV, parser.MOD, parser.LUNLESS, parser.LAND:
 		return true
 	}
-	return b.Op.IsComparisonOperator() && !b.ReturnBool && len(selectorsOf(b.RHS)) == 0
-}
-
-// spanOf returns how far back a query reads samples.
-func spanOf(selectors []selector) time.Duration {
-	var most int64
-	for i := range selectors {
-		most = max(most, selectors[i].window)
-	}
-	return time.Duration(most) * time.Millisecond
+	return b.Op.IsComparisonOperator() && !b.ReturnBool && constant(b.RHS)
 }

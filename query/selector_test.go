@@ -105,7 +105,7 @@ func TestSelectors(t *testing.T) {
 
 func TestSelectorsStandInTheOrderOfTheQuery(t *testing.T) {
 	p := newFixture(t).plan(`sum(b) / (sum(a{x="y"}) + sum(b))`, LastOne)
-	require.Equal(t, 3, p.Selectors())
+	require.Len(t, p.selectors, 3)
 	for i, want := range []string{`b`, `a{x="y"}`, `b`} {
 		require.Equal(t, want, p.Selector(i))
 	}
@@ -138,7 +138,7 @@ func TestAQueryThatReadsTooFarBackIsRejected(t *testing.T) {
 		_, err := f.Compile(text, LastOne)
 		require.ErrorIs(t, err, ErrBadQuery, text)
 		require.ErrorIs(t, err, ErrWindow, text)
-		require.ErrorContains(t, err, "the query reads samples of the last "+window+" (range, offset and subquery together), "+
+		require.ErrorContains(t, err, "the query reads samples from longer ago than they are stored: those of the last "+window+" (range, offset and subquery together), "+
 			"and samples are stored for 15m (--max-retention); write a shorter window, such as [5m]")
 	}
 	require.NotNil(t, f.plan(`sum(rate(x[15m]))`, LastOne))

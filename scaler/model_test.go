@@ -95,7 +95,7 @@ func playModel(t *testing.T, seed uint64) {
 						t.Logf("%+v", e.Now)
 						for _, s := range e.Explanation.Selectors {
 							for _, x := range s.Series {
-								t.Logf("%s %v %v at %.2f", x.Labels, x.State, x.Value, float64(x.At.UnixMilli()-epoch)/1000)
+								t.Logf("%s ended=%t late=%t %v at %.2f", x.Labels, x.Ended, x.Late, x.Value, float64(x.At.UnixMilli()-epoch)/1000)
 							}
 						}
 						for _, r := range e.Results[max(0, len(e.Results)-40):] {

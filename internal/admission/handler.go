@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/limit"
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 	"github.com/keda-otel-scaler/keda-otel-scaler/scaler"
 )
@@ -46,7 +47,7 @@ func New(o Options) http.Handler {
 	if o.Concurrency <= 0 {
 		o.Concurrency = 4
 	}
-	h := &handler{Options: o, turns: make(chan struct{}, o.Concurrency)}
+	h := &handler{Options: o, checks: limit.NewSemaphore(o.Concurrency)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+Path, h.serve)
 	return mux
@@ -54,16 +55,14 @@ func New(o Options) http.Handler {
 
 type handler struct {
 	Options
-	turns chan struct{}
+	checks limit.Semaphore
 }
 
 func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
-	select {
-	case h.turns <- struct{}{}:
-		defer func() { <-h.turns }()
-	case <-r.Context().Done():
+	if h.checks.Acquire(r.Context()) != nil {
 		return
 	}
+	defer h.checks.Release()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var tooLarge *http.MaxBytesError
 	switch {

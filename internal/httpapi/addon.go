@@ -34,10 +34,10 @@ func (a *API) registerAddOn(mux *http.ServeMux) {
 // dumpTimeout bounds what goes through the whole store.
 const dumpTimeout = 30 * time.Second
 
-func (a *API) addOn(name string, timeout time.Duration, turns *gate, serve func(*output, *request) error) http.Handler {
+func (a *API) addOn(name string, timeout time.Duration, limited *limiter, serve func(*output, *request) error) http.Handler {
 	return a.guard(name, func(out *output, r *http.Request) {
 		r.Body = http.MaxBytesReader(out.w, r.Body, a.opts.MaxBody)
-		err := a.inTurn(r, timeout, turns, func(ctx context.Context) error {
+		err := a.withinLimit(r, timeout, limited, func(ctx context.Context) error {
 			return serve(out, &request{Request: r, ctx: ctx})
 		})
 		switch {

@@ -79,8 +79,8 @@ func (o *Options) setDefaults() {
 type API struct {
 	opts    Options
 	metrics *metrics
-	queries *gate
-	dumps   *gate // for answers that are read from the store while the peer takes them
+	queries *limiter
+	dumps   *limiter // for answers that are read from the store while the peer takes them
 
 	stopping context.Context
 	stop     context.CancelFunc
@@ -95,8 +95,8 @@ func New(o Options) *API {
 	a := &API{
 		opts:    o,
 		metrics: newMetrics(o.Registerer),
-		queries: newGate(o.Concurrency, o.Waiting),
-		dumps:   newGate(1, 8),
+		queries: newLimiter(o.Concurrency, o.Waiting),
+		dumps:   newLimiter(1, 8),
 		joined:  make(chan struct{}),
 	}
 	a.stopping, a.stop = context.WithCancel(context.Background())

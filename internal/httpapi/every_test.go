@@ -163,6 +163,6 @@ func TestEveryEndpointEndsWithItsClient(t *testing.T) {
 		default:
 		}
 	}
-	require.Empty(t, f.API.queries.places)
-	require.Empty(t, f.dumps.places)
+	require.Empty(t, f.API.queries.Semaphore)
+	require.Empty(t, f.dumps.Semaphore)
 }

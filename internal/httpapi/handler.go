@@ -78,7 +78,7 @@ func (a *API) evaluate(e endpoint, w http.ResponseWriter, r *http.Request, sum b
 	}
 	// The answer is written after the turn: a slow reader takes nobody's.
 	var result answer
-	err = a.inTurn(r, timeout, a.queries, func(ctx context.Context) (err error) {
+	err = a.withinLimit(r, timeout, a.queries, func(ctx context.Context) (err error) {
 		result, err = e.answer(&request{Request: r, ctx: ctx, form: r.Form, sum: sum, namespace: namespace, queryable: a.within(namespace)})
 		return err
 	})
@@ -104,16 +104,16 @@ func (a *API) within(namespace string) storage.Queryable {
 	return a.opts.Within(namespace)
 }
 
-// inTurn waits for a turn and calls f, under a context that ends with the
+// withinLimit waits for the limiter and calls f, under a context that ends with the
 // client, the timeout or the API.
-func (a *API) inTurn(r *http.Request, timeout time.Duration, turns *gate, f func(context.Context) error) error {
+func (a *API) withinLimit(r *http.Request, timeout time.Duration, limited *limiter, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	defer context.AfterFunc(a.stopping, cancel)()
-	if err := turns.enter(ctx); err != nil {
+	if err := limited.enter(ctx); err != nil {
 		return err
 	}
-	defer turns.leave()
+	defer limited.Release()
 	return f(ctx)
 }
 

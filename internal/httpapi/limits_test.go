@@ -64,8 +64,8 @@ func TestTimeouts(t *testing.T) {
 	})
 }
 
-// TestTurns has one place and room for two to wait.
-func TestTurns(t *testing.T) {
+// TestLimiter has one place and room for two to wait.
+func TestLimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, _ := newSlow(t, func(o *Options) { o.Timeout, o.Concurrency, o.Waiting = 10*time.Second, 1, 2 })
 		var all sync.WaitGroup

@@ -7,6 +7,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/limit"
 	inspectv1 "github.com/keda-otel-scaler/keda-otel-scaler/proto/inspect/v1"
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 )
@@ -15,34 +16,32 @@ const (
 	maxRequest  = 64 << 10         // bytes
 	atATime     = 4                // requests that are worked at; more wait
 	maxWatches  = 100              // that are open
-	answerTime  = 10 * time.Second // for a request, its turn included
+	answerTime  = 10 * time.Second // for a request, its wait included
 	messageTime = 30 * time.Second // for a watch's peer to take a message
 )
 
 // New returns the path below which the API is served, and its handler. Whatever
 // serves it must speak HTTP/2 for gRPC; JSON needs no more than a POST.
 func New(s Scaler, metrics func() []query.Metric) (path string, handler http.Handler) {
-	svc := &service{scaler: s, metrics: metrics, watches: make(chan struct{}, maxWatches)}
+	svc := &service{scaler: s, metrics: metrics, watches: limit.NewSemaphore(maxWatches)}
 	path, handler = inspectv1.NewInspectServiceHandler(svc,
 		connect.WithReadMaxBytes(maxRequest),
-		connect.WithInterceptors(turns(make(chan struct{}, atATime))),
+		connect.WithInterceptors(limited(limit.NewSemaphore(atATime))),
 	)
 	return path, withPatience(handler)
 }
 
-// turns bounds the unary calls that are worked at, and their time.
-func turns(slots chan struct{}) connect.UnaryInterceptorFunc {
+// limited bounds the unary calls that are worked at, and their time.
+func limited(calls limit.Semaphore) connect.UnaryInterceptorFunc {
 	return func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 			ctx, cancel := context.WithTimeout(ctx, answerTime)
 			defer cancel()
-			select {
-			case slots <- struct{}{}:
-				defer func() { <-slots }()
-				return next(ctx, req)
-			case <-ctx.Done():
-				return nil, failure(ctx.Err())
+			if err := calls.Acquire(ctx); err != nil {
+				return nil, failure(err)
 			}
+			defer calls.Release()
+			return next(ctx, req)
 		}
 	}
 }

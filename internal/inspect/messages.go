@@ -107,10 +107,14 @@ func refusal(r *scaler.Refusal) *inspectv1.Refusal {
 	return &inspectv1.Refusal{At: timestamppb.New(r.At), Error: r.Text}
 }
 
-var states = map[query.SeriesState]inspectv1.SeriesState{
-	query.SeriesLive:  inspectv1.SeriesState_SERIES_STATE_LIVE,
-	query.SeriesEnded: inspectv1.SeriesState_SERIES_STATE_ENDED,
-	query.SeriesLate:  inspectv1.SeriesState_SERIES_STATE_LATE,
+func stateOf(s *query.Series) inspectv1.SeriesState {
+	switch {
+	case s.Ended:
+		return inspectv1.SeriesState_SERIES_STATE_ENDED
+	case s.Late:
+		return inspectv1.SeriesState_SERIES_STATE_LATE
+	}
+	return inspectv1.SeriesState_SERIES_STATE_LIVE
 }
 
 func selector(s *query.Selection, at time.Time) *inspectv1.Selector {
@@ -118,7 +122,7 @@ func selector(s *query.Selection, at time.Time) *inspectv1.Selector {
 	for i := range s.Series {
 		ser := &s.Series[i]
 		one := &inspectv1.Series{
-			Labels: ser.Labels.Map(), State: states[ser.State], Histogram: ser.Histogram, Age: durationpb.New(at.Sub(ser.At)),
+			Labels: ser.Labels.Map(), State: stateOf(ser), Histogram: ser.Histogram, Age: durationpb.New(at.Sub(ser.At)),
 		}
 		if !ser.Histogram {
 			one.Value = &ser.Value

@@ -10,6 +10,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/limit"
 	inspectv1 "github.com/keda-otel-scaler/keda-otel-scaler/proto/inspect/v1"
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 	"github.com/keda-otel-scaler/keda-otel-scaler/scaler"
@@ -32,7 +33,7 @@ type Scaler interface {
 type service struct {
 	scaler  Scaler
 	metrics func() []query.Metric
-	watches chan struct{} // one taken for each that is open
+	watches limit.Semaphore // of those that are open
 }
 
 func (s *service) ListScaledObjects(_ context.Context, req *inspectv1.ListScaledObjectsRequest) (*inspectv1.ListScaledObjectsResponse, error) {
@@ -72,12 +73,10 @@ func (s *service) WatchScaledObject(ctx context.Context, req *inspectv1.WatchSca
 	if err != nil {
 		return err
 	}
-	select {
-	case s.watches <- struct{}{}:
-		defer func() { <-s.watches }()
-	default:
+	if !s.watches.TryAcquire() {
 		return connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("%d watches are open, which is the most", cap(s.watches)))
 	}
+	defer s.watches.Release()
 	err = s.scaler.Follow(ctx, object, series, func(v scaler.View) error {
 		defer patience(ctx)()
 		return stream.Send(&inspectv1.WatchScaledObjectResponse{ScaledObject: view(v)})
@@ -111,11 +110,12 @@ func asked(req interface {
 	if o.Name == "" || o.Namespace == "" {
 		return o, 0, connect.NewError(connect.CodeInvalidArgument, errors.New(`the request names no ScaledObject; write for example {"namespace": "default", "name": "model"}`))
 	}
-	series, err = limit("series_limit", req.GetSeriesLimit(), defaultSeries)
+	series, err = sizeOf("series_limit", req.GetSeriesLimit(), defaultSeries)
 	return o, series, err
 }
 
-func limit(field string, asked int32, otherwise int) (int, error) {
+// sizeOf returns how many of a list a request asks for.
+func sizeOf(field string, asked int32, otherwise int) (int, error) {
 	switch {
 	case asked < 0:
 		return 0, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s is %d; write a number from 1 to %d, or leave it out", field, asked, most))
@@ -128,7 +128,7 @@ func limit(field string, asked int32, otherwise int) (int, error) {
 // paged returns a page of what is sorted by key. The token is the last key of
 // the page before, so that no page misses what was there all the time.
 func paged[T any](all []T, size int32, token string, key func(T) string) (page []T, next string, err error) {
-	n, err := limit("page_size", size, defaultPage)
+	n, err := sizeOf("page_size", size, defaultPage)
 	if err != nil {
 		return nil, "", err
 	}

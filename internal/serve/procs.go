@@ -12,8 +12,8 @@ import (
 const spareFor = 30 * time.Second
 
 // spareThread is a thread that runs Go code beside those that Go would have, while
-// requests queue to be decoded or queries keep a core: there are as many turns for
-// either as cores. Go's scheduler has no priorities, and looks at the network last;
+// requests queue to be decoded or queries keep a core: the semaphore of either
+// lets as many work as there are cores. Go's scheduler has no priorities, and looks at the network last;
 // with decoders on all of its threads each of the six steps of a call of KEDA's
 // waits until one of them is interrupted. The kernel shares the cores between
 // threads, in milliseconds. Where nothing queues an idle thread would only cost:
