@@ -107,7 +107,7 @@ func play(ctx context.Context, o options, svc *service, screen *screen) error {
 		f := frame{elapsed: time.Since(start), sampleAge: -1, stream: stream.Load()}
 		f.load = load.load(f.elapsed)
 		if load.kills(before, f.elapsed) && len(pods.pods) > 1 {
-			screen.note("killed pod %s: no goodbye, so its last value counts until it has missed its pushes, and for %v KEDA is told no less than before: "+
+			screen.note("killed pod %s: no goodbye, so its last value counts until it has missed its pushes, and for %v the scaler answers KEDA no less than before: "+
 				"only its metrics may be lost; a new pod takes over", pods.kill(), load.retention())
 		}
 		before = f.elapsed

@@ -156,7 +156,7 @@ func (h *httpHandler) unpack(name string, packed []byte, of *share) (*[]byte, er
 
 var (
 	errTooLarge = errors.New("too large")
-	errBusy     = errors.New("too many bytes are held")
+	errBusy     = errors.New("too many bytes of requests are in memory")
 )
 
 // readAll reads until the end, which must come within limit bytes. There has to

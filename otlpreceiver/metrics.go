@@ -93,7 +93,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	}, []string{"reason"})
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_otlp_requests_refused_total",
-		Help: "OTLP metrics requests whose sender was told to send them again, by why: in_flight (too many bytes were held already) or memory (too little was left).",
+		Help: "OTLP metrics requests that the scaler rejected as retryable, by reason: in_flight (too many bytes of requests in memory) or memory (too little left).",
 	}, []string{"reason"})
 	m := &metrics{age: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "keda_otel_scaler_otlp_sample_age_seconds",

@@ -173,7 +173,7 @@ func (r *Receiver) refuse(ctx context.Context, via transport, why refusedFor) er
 	r.metrics.refused[why].Inc()
 	err := busyError(why)
 	if r.mayWarn(&r.refusalWarned) {
-		r.log.LogAttrs(ctx, slog.LevelWarn, "OTLP requests are refused, and their senders told to send them again",
+		r.log.LogAttrs(ctx, slog.LevelWarn, "OTLP requests are rejected as retryable",
 			slog.String("peer", peerOf(ctx)), slog.Int("held", r.HeldBytes()), slog.Any("error", err))
 	}
 	return err

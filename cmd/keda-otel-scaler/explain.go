@@ -36,10 +36,10 @@ func newExplain(lookupEnv func(string) (string, bool)) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain [namespace/name]",
 		Short: "Tell why a ScaledObject was, or was not, scaled",
-		Long: "Tell why a ScaledObject was, or was not, scaled: what KEDA is told and what that\n" +
+		Long: "Explain why a ScaledObject was, or was not, scaled: what the scaler answers KEDA and what that\n" +
 			"is made of. Without a name, list the ScaledObjects that KEDA has asked about.\n\n" +
 			byVariable + "\n\n" +
-			"Exit codes: 0 told; 1 KEDA has not asked about it, or the server was not reached.",
+			"Exit codes: 0 explained; 1 KEDA has not asked about it, or the server was not reached.",
 		Example: "  keda-otel-scaler explain\n" +
 			"  keda-otel-scaler explain default/huggingface-fbopt-predictor\n" +
 			"  kubectl port-forward -n keda svc/keda-otel-scaler 9090 & keda-otel-scaler explain -o json default/chat",

@@ -63,7 +63,7 @@ func writeObject(w io.Writer, o *inspectv1.ScaledObject) {
 	p.line(o.GetNamespace() + "/" + o.GetName())
 	if r := o.GetRefusal(); r != nil {
 		p.line("refused: " + r.GetError())
-		p.line("KEDA was told so " + ago(o.GetAt(), r.GetAt()) + "; what follows is from before")
+		p.line("KEDA received this error " + ago(o.GetAt(), r.GetAt()) + "; what follows is from before")
 	}
 	for i, t := range o.GetTriggers() {
 		if i > 0 {

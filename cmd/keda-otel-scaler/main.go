@@ -47,7 +47,7 @@ func newRoot(lookupEnv func(string) (string, bool)) *cobra.Command {
 	root.Use = "keda-otel-scaler"
 	root.Long = "A KEDA external scaler that answers from the OpenTelemetry metrics pushed to it.\n" +
 		"Without a command it serves, with the flags below.\n\n" + variables + "\n\n" +
-		"Exit codes: 0 stopped as told, or done; 1 it could not, and said why; check and\n" +
+		"Exit codes: 0 stopped by a signal, or done; 1 failed, with an error; check and\n" +
 		"render have more to tell, see their --help."
 	root.Example = "  keda-otel-scaler --retention=5m\n" +
 		"  keda-otel-scaler explain default/huggingface-fbopt-predictor\n" +

@@ -26,8 +26,8 @@ func newRender() *cobra.Command {
 			"far as scaling goes: the ScaledObject of each component, and the\n" +
 			"OpenTelemetryCollector that goes into its pods. No cluster is asked, so labels and\n" +
 			"annotations that a ServingRuntime adds are not there.\n\n" +
-			"What KServe, KEDA or this scaler would refuse is told on the standard error;\n" +
-			"keda-otel-scaler check tells the rest.\n\n" +
+			"What KServe, KEDA or this scaler would reject is written to the standard error;\n" +
+			"keda-otel-scaler check reports the rest.\n\n" +
 			"Exit codes: 0 rendered; 1 something would be refused, or nothing is made; 2 a file,\n" +
 			"or the command line, could not be read.",
 		Example: "  keda-otel-scaler render -f isvc.yaml\n" +

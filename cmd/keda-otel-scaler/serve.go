@@ -22,7 +22,7 @@ func newServe(lookupEnv func(string) (string, bool)) *cobra.Command {
 		Use:   "serve",
 		Short: "Take OTLP metrics in and answer KEDA from them (the default)",
 		Long: "Take OTLP metrics in and answer KEDA from them, until SIGTERM or an interrupt.\n\n" + variables + "\n\n" +
-			"Exit codes: 0 stopped as told; 1 a setting is wrong, an address can't be listened\n" +
+			"Exit codes: 0 stopped by a signal; 1 a setting is wrong, an address can't be listened\n" +
 			"on, or a server failed.",
 		Example: "  keda-otel-scaler serve\n" +
 			"  keda-otel-scaler serve --retention=5m --max-series=200000 --log-format=json\n" +

@@ -156,7 +156,7 @@ func (c *Checker) replicas(r *report, spec manifest.Node, triggers []*trigger) {
 	case wakes:
 		for _, t := range triggers {
 			if t.kind == "external" && c.ours(t) && polling(spec) > defaultPolling {
-				r.warnf(interval, "at 0 replicas load is seen after %d s at worst; write type: external-push, which is told at once, or a smaller pollingInterval", polling(spec))
+				r.warnf(interval, "at 0 replicas load is seen after %d s at worst; write type: external-push, which the scaler notifies at once, or a smaller pollingInterval", polling(spec))
 				break
 			}
 		}

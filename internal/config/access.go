@@ -46,8 +46,8 @@ func (c *Config) bindAccess(f *pflag.FlagSet) {
 		f.StringVar(&l.tls.ClientCAFile, l.clientCA(), "", "PEM `file` with the authorities of its clients' certificates; none asks for no certificate")
 		f.StringVar(&l.tls.MinVersion, l.version(), "1.3", "least TLS `version` of it: 1.2 or 1.3")
 	}
-	f.StringVar(&c.OTLPTokenFile, "otlp-token-file", "", "`file` with the bearer tokens, one a line, of which whoever sends OTLP needs one")
-	f.StringVar(&c.HTTPTokenFile, "http-token-file", "", "`file` with the bearer tokens, one a line, of which whoever asks the HTTP server needs one")
+	f.StringVar(&c.OTLPTokenFile, "otlp-token-file", "", "`file` with the bearer tokens, one a line; a sender of OTLP needs one of them")
+	f.StringVar(&c.HTTPTokenFile, "http-token-file", "", "`file` with the bearer tokens, one a line; a client of the HTTP server needs one of them")
 	f.DurationVar(&c.TLSReloadInterval, "tls-reload-interval", 10*time.Second, "how often the files of certificates, authorities and tokens are looked at")
 }
 

@@ -37,7 +37,7 @@ var aliases = []alias{
 // and why.
 var withoutMeaning = []struct{ variable, why string }{
 	{"METRIC_STORE_LAZY_SERIES", "every series is stored when it arrives, and --max-series bounds them"},
-	{"METRIC_STORE_LAZY_AGGREGATES", "aggregates are computed from the samples when they are asked for, never kept"},
+	{"METRIC_STORE_LAZY_AGGREGATES", "aggregates are computed from the samples when they are asked for, never stored"},
 	{"IS_ACTIVE_POLLING_INTERVAL_MS", "streams are driven by the data and send a change as it happens"},
 }
 

@@ -24,7 +24,7 @@ func TestOtelAddOnAliases(t *testing.T) {
 		{variable: "METRIC_STORE_RETENTION_SECONDS", value: "5m", err: "METRIC_STORE_RETENTION_SECONDS=5m: want a whole number of seconds, for example METRIC_STORE_RETENTION_SECONDS=120"},
 		{variable: "METRIC_STORE_RETENTION_SECONDS", value: "", check: func(c Config) bool { return c.Retention == 2*time.Minute }},
 		{variable: "METRIC_STORE_LAZY_SERIES", value: "true", note: "METRIC_STORE_LAZY_SERIES=true has no effect: every series is stored when it arrives, and --max-series bounds them"},
-		{variable: "METRIC_STORE_LAZY_AGGREGATES", value: "true", note: "METRIC_STORE_LAZY_AGGREGATES=true has no effect: aggregates are computed from the samples when they are asked for, never kept"},
+		{variable: "METRIC_STORE_LAZY_AGGREGATES", value: "true", note: "METRIC_STORE_LAZY_AGGREGATES=true has no effect: aggregates are computed from the samples when they are asked for, never stored"},
 		{variable: "METRIC_STORE_ERROR_IF_NOT_FOUND", value: "true", check: func(c Config) bool { return c.OnMissing == MissingError }},
 		{variable: "METRIC_STORE_ERROR_IF_NOT_FOUND", value: "false", note: "METRIC_STORE_ERROR_IF_NOT_FOUND=false has no effect: --on-missing decides, and --on-missing=zero is what otel-add-on did"},
 		{variable: "METRIC_STORE_ERROR_IF_NOT_FOUND", value: "maybe", err: "METRIC_STORE_ERROR_IF_NOT_FOUND=maybe: want true or false, for example METRIC_STORE_ERROR_IF_NOT_FOUND=true"},

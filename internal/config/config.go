@@ -48,14 +48,14 @@ type Config struct {
 	HTTPAddress      string // host:port for people and their tools
 	TelemetryAddress string // host:port for /metrics and the probes
 
-	Retention    time.Duration // how long a sample is kept
+	Retention    time.Duration // how long a sample is stored
 	MaxRetention time.Duration // how long one is stored that a trigger reads over a longer window; at least Retention
 	Lookback     time.Duration // how old the last sample of a live series may be; 0 is Retention
 	WarmUp       time.Duration // of a start without a snapshot, during which every decision holds
 
-	MaxSeries           int // series held in all
-	MaxSeriesPerMetric  int // series held of one metric name
-	MaxSamplesPerSeries int // samples held of one series
+	MaxSeries           int // series stored in all
+	MaxSeriesPerMetric  int // series stored of one metric name
+	MaxSamplesPerSeries int // samples stored of one series
 	MaxRequestBytes     int // one OTLP request, after decompression
 	MaxStreams          int // KEDA's open streams in all
 	MaxConnections      int // open connections of each listener for OTLP
@@ -192,19 +192,19 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 	f.StringVar(&c.HTTPAddress, "http-address", ":9090", "`address` of the HTTP server for people and their tools")
 	f.StringVar(&c.TelemetryAddress, "telemetry-address", ":8080", "`address` of /metrics, /healthz and /readyz")
 
-	f.DurationVar(&c.Retention, "retention", 2*time.Minute, "how long a sample is kept")
+	f.DurationVar(&c.Retention, "retention", 2*time.Minute, "how long a sample is stored")
 	f.DurationVar(&c.MaxRetention, "max-retention", DefaultMaxRetention, "how far back the samples of a series are stored that a trigger's query reads over a longer window than --retention; at least the retention, which it follows unless it is set")
 	f.DurationVar(&c.Lookback, "lookback", 0, "how old the last sample of a series may be to count; 0 is as long as the retention")
 	// gRPC's backoff makes a sender wait up to 120 s before it connects again.
 	f.DurationVar(&c.WarmUp, "warm-up", 2*time.Minute, "how long the scaler holds after a start without a snapshot, since senders may not be back")
 
-	f.IntVar(&c.MaxSeries, "max-series", 1_000_000, "series held in all; further new ones are refused and counted")
-	f.IntVar(&c.MaxSeriesPerMetric, "max-series-per-metric", 1_000_000, "series held of one metric name")
-	f.IntVar(&c.MaxSamplesPerSeries, "max-samples-per-series", 1024, "samples held of one series")
+	f.IntVar(&c.MaxSeries, "max-series", 1_000_000, "series stored in all; the scaler rejects and counts further new ones")
+	f.IntVar(&c.MaxSeriesPerMetric, "max-series-per-metric", 1_000_000, "series stored of one metric name")
+	f.IntVar(&c.MaxSamplesPerSeries, "max-samples-per-series", 1024, "samples stored of one series")
 	f.IntVar(&c.MaxRequestBytes, "max-request-bytes", 16<<20, "size of one OTLP request, in bytes, after decompression")
 	f.IntVar(&c.MaxStreams, "max-streams", 100_000, "open streams to KEDA in all")
 	f.IntVar(&c.MaxConnections, "max-connections", 20_000, "open connections of each listener for OTLP; further ones are closed")
-	f.IntVar(&c.MaxInflightBytes, "max-inflight-bytes", 0, "bytes of OTLP requests that are not stored yet, in all; further requests are told to come again; 0 is an eighth of GOMEMLIMIT, or 256 MiB without one")
+	f.IntVar(&c.MaxInflightBytes, "max-inflight-bytes", 0, "bytes of OTLP requests that are not stored yet, in all; the scaler rejects further requests as retryable; 0 is an eighth of GOMEMLIMIT, or 256 MiB without one")
 
 	f.StringSliceVar(&c.ResourceAttributes, "resource-attributes", []string{"*"}, "resource attributes that become labels; * is all, empty is none")
 
@@ -213,12 +213,12 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 
 	f.DurationVar(&c.QueryTimeout, "query-timeout", 2*time.Second, "how long one evaluation may take")
 	f.IntVar(&c.QueryMaxSamples, "query-max-samples", 5_000_000, "samples one evaluation may load, and points its subqueries may have for each series")
-	f.IntVar(&c.QueryCacheSize, "query-cache-size", 10_000, "compiled queries kept")
+	f.IntVar(&c.QueryCacheSize, "query-cache-size", 10_000, "compiled queries in the cache")
 	f.IntVar(&c.QueryMaxConcurrency, "query-max-concurrency", 0, "requests of the HTTP API evaluated at a time; KEDA's gRPC calls don't count; 0 is half the cores (GOMAXPROCS), 1 at least")
 
 	f.StringVar(&c.NamespaceLabel, "enforce-namespace-label", "", "`label` that must have a ScaledObject's namespace for its query to see a series, and under /keda that of the parameter namespace; none is all series for all")
 	f.BoolVar(&c.HTTPSumSelectors, "http-sum-selectors", false, "answer over HTTP as under /keda everywhere: an instant query as a trigger, by one element or by an error on which KEDA holds, a bare selector by its sum")
-	f.BoolVar(&c.HTTPAllowReset, "http-allow-reset", false, "let whoever may ask over HTTP empty the store by POST /memstore/reset, as otel-add-on has it; the scaler holds for the warm-up, 30s at least, after each")
+	f.BoolVar(&c.HTTPAllowReset, "http-allow-reset", false, "let every client of the HTTP server empty the store by POST /memstore/reset, as otel-add-on has it; the scaler holds for the warm-up, 30s at least, after each")
 	f.StringVar(&c.HTTPCORSOrigin, "http-cors-origin", ".*", "regular `expression` of the origins, in full, whose scripts may read the HTTP API; empty is none")
 
 	f.StringVar(&c.AdmissionAddress, "admission-address", "", "`address` to answer the API server on, which asks whether a ScaledObject is right (validating webhook, HTTPS, at /validate); none is no webhook")
@@ -230,8 +230,8 @@ func (c *Config) Bind(flags *pflag.FlagSet) {
 	f.DurationVar(&c.SnapshotInterval, "snapshot-interval", 5*time.Second, "how often the snapshot is written, besides at the end; if that takes long, less often, so that it is a tenth of the time at most")
 	f.IntVar(&c.SnapshotMaxBytes, "snapshot-max-bytes", 1<<30, "size of the snapshot, in bytes; a larger one is not written, nor read")
 
-	f.BoolVar(&c.Profiling, "profiling", false, "serve Go's profiles at /debug/pprof/ of the telemetry address, to whoever can reach it")
-	f.IntVar(&c.TelemetryMaxTriggers, "telemetry-max-triggers", 1000, "triggers that /metrics tells of one by one, six series each; the others are counted")
+	f.BoolVar(&c.Profiling, "profiling", false, "serve Go's profiles at /debug/pprof/ of the telemetry address, to every client that can reach it")
+	f.IntVar(&c.TelemetryMaxTriggers, "telemetry-max-triggers", 1000, "triggers with metrics of their own in /metrics, six series each; the others are counted")
 	f.StringVar(&c.TracesEndpoint, "traces-endpoint", "", "`URL` of an OTLP/gRPC receiver to send a span to for each question of KEDA and of the HTTP API, http or https; headers, certificates and the sampler are set by OpenTelemetry's own variables (OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER, ...); none is no spans")
 	f.TextVar(&c.LogLevel, "log-level", slog.LevelInfo, "least `level` logged: debug, info, warn or error")
 	f.StringVar(&c.LogFormat, "log-format", LogText, "`format` of the log: text or json")

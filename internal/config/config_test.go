@@ -224,7 +224,7 @@ func TestRefused(t *testing.T) {
 		{"negative bytes in flight", "--max-inflight-bytes=-1", nil, "--max-inflight-bytes=-1: want at least 0, for example --max-inflight-bytes=268435456"},
 		{"negative concurrency", "--query-max-concurrency=-1", nil, "--query-max-concurrency=-1: want at least 0, for example --query-max-concurrency=20"},
 		{"negative lookback", "--lookback=-1s", nil, "--lookback=-1s: want 0 (as long as the retention) or a duration above 0, for example --lookback=1m"},
-		{"lookback above retention", "--lookback=3m", nil, "--lookback=3m0s: want at most the retention, --retention=2m0s, since nothing older is kept, for example --lookback=1m"},
+		{"lookback above retention", "--lookback=3m", nil, "--lookback=3m0s: want at most the retention, --retention=2m0s, since nothing older is stored, for example --lookback=1m"},
 		{"negative warm-up", "--warm-up=-1s", nil, "--warm-up=-1s: want 0 or a duration above 0, for example --warm-up=2m"},
 		{"no query timeout", "--query-timeout=0", nil, "--query-timeout=0s: want a duration above 0, for example --query-timeout=2s"},
 		{"no shutdown timeout", "--shutdown-timeout=0", nil, "--shutdown-timeout=0s: want a duration above 0 and at most 4.5s, for example --shutdown-timeout=4s"},

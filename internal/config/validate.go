@@ -87,7 +87,7 @@ func (c *Config) validateDurations() error {
 	case c.Lookback < 0:
 		return c.refuse("lookback", c.Lookback, "want 0 (as long as the retention) or a duration above 0")
 	case c.Lookback > c.Retention:
-		return c.refuse("lookback", c.Lookback, "want at most the retention, "+c.Setting("retention", c.Retention)+", since nothing older is kept")
+		return c.refuse("lookback", c.Lookback, "want at most the retention, "+c.Setting("retention", c.Retention)+", since nothing older is stored")
 	case c.WarmUp < 0:
 		return c.refuse("warm-up", c.WarmUp, "want 0 or a duration above 0")
 	case c.SnapshotInterval < leastSnapshot:

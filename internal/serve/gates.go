@@ -118,7 +118,7 @@ func (g *gates) guardOTLP(otlp http.Handler) http.Handler {
 func (g *gates) guardOTLPOnHTTP(otlp http.Handler) http.Handler {
 	switch {
 	case g.otlpByCertificate && !g.httpByCertificate:
-		return otlpreceiver.Refusal(http.StatusForbidden, "OTLP is taken from whoever shows a certificate, which this server does not ask for; send it to the server for OTLP, or set --http-tls-client-ca-file")
+		return otlpreceiver.Refusal(http.StatusForbidden, "OTLP needs a client certificate, which this server does not ask for; send it to the server for OTLP, or set --http-tls-client-ca-file")
 	case g.otlpTokens == nil && g.httpTokens != nil:
 		return g.httpTokens.Guard(otlp, unauthenticated)
 	}

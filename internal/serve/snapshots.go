@@ -63,7 +63,7 @@ func newSnapshots(cfg config.Config, samples *store.Store, answers *scaler.Serve
 		cfg: cfg, samples: samples, answers: answers, logger: logger,
 		success:  gauge("last_success_timestamp_seconds", "When the last snapshot was taken that was written; 0 before the first."),
 		size:     gauge("size_bytes", "Size of the last snapshot that was written."),
-		duration: gauge("duration_seconds", "How long it took to write it; nobody waits for that."),
+		duration: gauge("duration_seconds", "How long it took to write it; no request waits for that."),
 		restored: gauge("restored_series", "Series that the start restored from a snapshot."),
 		written:  writes.WithLabelValues("success"),
 		failed:   writes.WithLabelValues("failure"),

@@ -22,7 +22,7 @@ const ingestMethod = "CPU time, user and system, that the kernel charges to the 
 	"four connections sends a fixed number of requests that were encoded beforehand and get fresh times and values in\n" +
 	"place, with a Collector's deadline of five seconds; before each measured phase every series is sent once, so all are known. *sidecar*: one pod a request, 20\n" +
 	"gauges of 4 attributes under a resource of 5. *gateway*: 50 such pods a request. The servers take turns, round by\n" +
-	"round; ratios are of one round, and the middle one counts. *bytes*: gRPC hands over the request's bytes and nobody\n" +
+	"round; ratios are of one round, and the middle one counts. *bytes*: gRPC hands over the request's bytes and no code\n" +
 	"decodes them. *pdata*: the Collector's own receiver, which decodes and drops. " + steadyMethod
 
 // loaded is a server and the load it is under.

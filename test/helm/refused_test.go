@@ -17,7 +17,7 @@ func TestRefused(t *testing.T) {
 	for values, want := range map[string]string{
 		"image: {repository: ghcr.io/kedify/otel-add-on}":                                      "image.repository: ghcr.io/kedify/otel-add-on is otel-add-on's image, which this chart can't run: remove image",
 		"settings: {metricStore: {lazySeries: true}}":                                          "settings.metricStore.lazySeries: every series is stored when it arrives: bound them with settings.metricStore.maxSeries instead",
-		"settings: {metricStore: {lazyAggregates: true}}":                                      "settings.metricStore.lazyAggregates: aggregates are computed from the samples when they are asked for, never kept: remove it",
+		"settings: {metricStore: {lazyAggregates: true}}":                                      "settings.metricStore.lazyAggregates: aggregates are computed from the samples when they are asked for, never stored: remove it",
 		"settings: {metricStoreRetentionSeconds: 90}":                                          "settings.metricStoreRetentionSeconds: write settings.metricStore.retentionSeconds: 90",
 		"settings: {isActivePollingIntervalMilliseconds: 100}":                                 "settings.isActivePollingIntervalMilliseconds: streams are driven by the data and send a change as it happens: remove it",
 		"settings: {logs: {stackTracesLvl: panic}}":                                            "settings.logs.stackTracesLvl: stacks are logged where a call panicked, and nowhere else: remove it",

@@ -41,7 +41,7 @@
 
 {{/*
 The answer without data. otel-add-on's defaults, false and 0, are in every copy
-of its values and nobody's decision: taken at their word, they would turn every
+of its values and no user chose them: taken at their word, they would turn every
 hold into a zero.
 */}}
 {{- define "keda-otel-scaler.missingArgs" -}}
