@@ -53,7 +53,6 @@ type restorer struct {
 	all   []*Series
 
 	// Of the block that is being read.
-	texts   [][2][]byte    // the labels and the body of each series
 	labels  []labels.Label // by number, from 1 on
 	builder labels.ScratchBuilder
 	lset    labels.Labels // overwritten by each series
@@ -80,53 +79,41 @@ func (r *restorer) block(block []byte) error {
 	}
 }
 
-// series reads a block. A million series take a second, and the start uses more than
-// one core, so two goroutines share the work: one makes series findable, the other reads
-// their samples.
+// series reads a block.
 func (r *restorer) series(d *decoder) error {
-	r.texts, r.labels = r.texts[:0], r.labels[:0]
-	first := len(r.all)
+	r.labels = r.labels[:0]
 	for d.more() {
-		text := [2][]byte{d.text(), d.text()}
-		if len(text[1]) < leastBody {
+		lset, body := d.text(), d.text()
+		if len(body) < leastBody {
 			d.fail("a series is cut off")
 			break
 		}
-		r.texts = append(r.texts, text)
-		r.all = append(r.all, &Series{restored: true})
-	}
-	if err := d.done(); err != nil {
-		return err
-	}
-	added := r.all[first:]
-	behind := make(chan error, 1)
-	go func() {
-		var failed error
-		for i := 0; i < len(added) && failed == nil; i++ {
-			failed = added[i].body(r.texts[i][1], r.shift, r.s.opts.MaxSamplesPerSeries)
-		}
-		behind <- failed
-	}()
-	err := r.add(added)
-	return errors.Join(err, <-behind)
-}
-
-// add makes series findable.
-func (r *restorer) add(added []*Series) error {
-	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
-	for i, ser := range added {
-		if err := r.readLabels(newDecoder(r.texts[i][0])); err != nil {
+		if err := r.readLabels(newDecoder(lset)); err != nil {
 			return err
 		}
-		hash := hashOf(r.lset)
-		if r.s.stripes.get(hash, r.lset, r.s.index) != nil {
-			return fmt.Errorf("%w: a series is there twice", ErrSnapshot)
+		ser := &Series{restored: true}
+		if err := ser.body(body, r.shift, r.s.opts.MaxSamplesPerSeries); err != nil {
+			return err
 		}
-		if err := r.s.addLocked(ser, r.lset, hash); err != nil {
-			return fmt.Errorf("the snapshot has more series: %w", err)
+		if err := r.add(ser); err != nil {
+			return err
 		}
 	}
+	return d.done()
+}
+
+// add makes a series findable.
+func (r *restorer) add(ser *Series) error {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	hash := hashOf(r.lset)
+	if r.s.stripes.get(hash, r.lset, r.s.index) != nil {
+		return fmt.Errorf("%w: a series is there twice", ErrSnapshot)
+	}
+	if err := r.s.addLocked(ser, r.lset, hash); err != nil {
+		return fmt.Errorf("the snapshot has more series: %w", err)
+	}
+	r.all = append(r.all, ser)
 	return nil
 }
 
