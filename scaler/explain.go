@@ -32,13 +32,6 @@ type Answer struct {
 	Desired  int64  // replicas: Reported / target, rounded up
 }
 
-// Asked is how often, and when last, KEDA has asked in a way.
-type Asked struct {
-	RPC   string
-	Count uint64
-	Last  time.Time
-}
-
 // Metadata is a trigger's metadata as understood.
 type Metadata struct {
 	Query              string
@@ -125,14 +118,12 @@ func (st *state) view() Trigger {
 			ClampMin: t.clampMin, ClampMax: t.clampMax, Missing: t.missing, Unread: t.unknown,
 		},
 		AskedAt: st.askedAt(),
-		Peers:   st.peers.shown(),
 		Streams: int(st.streams.Load()),
 	}
-	for by := range st.asked {
-		if n := st.asked[by].count.Load(); n > 0 {
-			shown.Asked = append(shown.Asked, Asked{rpcNames[by], n, time.UnixMilli(st.asked[by].last.Load())})
-		}
-	}
+	st.calls.mu.Lock()
+	shown.Peers = reversed(st.calls.peers)
+	shown.Asked = slices.DeleteFunc(slices.Clone(st.calls.byRPC[:]), func(a Asked) bool { return a.Count == 0 })
+	st.calls.mu.Unlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if d := st.last.Load(); d != nil {

@@ -1,10 +1,8 @@
 package scaler
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -21,48 +19,6 @@ const (
 	minResults   = 8    // of each trigger, however many there are
 	resultStep   = 1000 // ms that share a result
 )
-
-// rpc is one of KEDA's questions.
-type rpc int
-
-const (
-	rpcSpec rpc = iota
-	rpcMetrics
-	rpcActive
-	rpcStreamActive
-	rpcStreamSpec
-	rpcs
-)
-
-var rpcNames = [rpcs]string{"GetMetricSpec", "GetMetrics", "IsActive", "StreamIsActive", "StreamMetricSpec"}
-
-// asked counts the questions of a kind. Every poll writes it.
-type asked struct {
-	count atomic.Uint64
-	last  atomic.Int64 // ms
-}
-
-// asks notes a question, and the metadata that came with it. It tells whether
-// that has changed.
-func (st *state) asks(from netip.Addr, by rpc, at time.Time, t *trigger) (edited bool) {
-	st.peers.note(from, by, at)
-	st.asked[by].count.Add(1)
-	st.asked[by].last.Store(at.UnixMilli())
-	if st.trigger.Load().same(t) {
-		return false
-	}
-	st.trigger.Store(t)
-	return true
-}
-
-// askedAt returns when anybody asked last.
-func (st *state) askedAt() time.Time {
-	var last int64
-	for i := range st.asked {
-		last = max(last, st.asked[i].last.Load())
-	}
-	return time.UnixMilli(last)
-}
 
 // same tells whether two triggers of one key say the same.
 func (t *trigger) same(o *trigger) bool {

@@ -5,41 +5,86 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	grpcpeer "google.golang.org/grpc/peer"
 )
 
-// Peer is somebody who has asked about a trigger: KEDA's operator, its metrics
-// adapter, or a stranger.
+// rpc is one of KEDA's calls.
+type rpc int
+
+const (
+	rpcSpec rpc = iota
+	rpcMetrics
+	rpcActive
+	rpcStreamActive
+	rpcStreamSpec
+	rpcs
+)
+
+var rpcNames = [rpcs]string{"GetMetricSpec", "GetMetrics", "IsActive", "StreamIsActive", "StreamMetricSpec"}
+
+// Asked is how often, and when last, KEDA has asked in a way.
+type Asked struct {
+	RPC   string
+	Count uint64
+	Last  time.Time
+}
+
+// Peer is a client that has asked about a trigger: KEDA's operator, its metrics
+// adapter, or another.
 type Peer struct {
 	Address netip.Addr
-	Count   uint64
-	RPC     string // of the last question
-	Last    time.Time
+	Asked   // RPC is that of the last call
 }
 
 // maxPeers is enough for KEDA's operator and adapter with a replica each.
 const maxPeers = 4
 
-// peers are those who asked last. Of more than there is room for, the one that
-// asked longest ago goes. Every poll writes here, so it takes no lock and, from
-// those who have a place, no memory.
-type peers [maxPeers]atomic.Pointer[peer]
-
-// peer counts one's questions.
-type peer struct {
-	address netip.Addr
-	count   atomic.Uint64
-	last    atomic.Int64 // ms
-	by      atomic.Int32
+// calls are KEDA's calls about a trigger.
+type calls struct {
+	mu    sync.Mutex // guards what follows; nothing is locked after it
+	last  time.Time
+	byRPC [rpcs]Asked
+	peers []Peer // the one that asked last comes last; maxPeers at most
 }
 
-func (p *peer) note(by rpc, at time.Time) {
-	p.count.Add(1)
-	p.by.Store(int32(by)) //nolint:gosec // one of five
-	p.last.Store(at.UnixMilli())
+// note counts a call. from is not valid if the caller has no address.
+func (c *calls) note(from netip.Addr, by rpc, at time.Time) {
+	at = at.Truncate(time.Millisecond)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = at
+	c.byRPC[by] = Asked{rpcNames[by], c.byRPC[by].Count + 1, at}
+	if !from.IsValid() {
+		return
+	}
+	p := Peer{Address: from}
+	if i := slices.IndexFunc(c.peers, func(p Peer) bool { return p.Address == from }); i >= 0 {
+		p = c.peers[i]
+		c.peers = slices.Delete(c.peers, i, i+1)
+	}
+	p.Asked = Asked{rpcNames[by], p.Count + 1, at}
+	c.peers = push(c.peers, p, maxPeers)
+}
+
+// asks notes a call, and the metadata that came with it. It reports whether the
+// metadata has changed.
+func (st *state) asks(from netip.Addr, by rpc, at time.Time, t *trigger) (edited bool) {
+	st.calls.note(from, by, at)
+	if st.trigger.Load().same(t) {
+		return false
+	}
+	st.trigger.Store(t)
+	return true
+}
+
+// askedAt returns when the trigger was asked about last.
+func (st *state) askedAt() time.Time {
+	st.calls.mu.Lock()
+	defer st.calls.mu.Unlock()
+	return st.calls.last
 }
 
 // asker is the caller's address; not valid if it has none.
@@ -50,49 +95,4 @@ func asker(ctx context.Context) netip.Addr {
 		}
 	}
 	return netip.Addr{}
-}
-
-func (ps *peers) note(from netip.Addr, by rpc, at time.Time) {
-	if !from.IsValid() {
-		return
-	}
-	for i := range ps {
-		if p := ps[i].Load(); p != nil && p.address == from {
-			p.note(by, at)
-			return
-		}
-	}
-	ps.add(from, by, at)
-}
-
-// add is the slow path. Somebody who comes with two questions at once may be
-// given two places, where each is told by itself.
-func (ps *peers) add(from netip.Addr, by rpc, at time.Time) {
-	oldest, place := ps[0].Load(), 0
-	for i := 1; i < len(ps) && oldest != nil; i++ {
-		if p := ps[i].Load(); p == nil || p.last.Load() < oldest.last.Load() {
-			oldest, place = p, i
-		}
-	}
-	p := &peer{address: from}
-	p.note(by, at)
-	if !ps[place].CompareAndSwap(oldest, p) {
-		ps.note(from, by, at)
-	}
-}
-
-// shown returns them, the one that asked last first.
-func (ps *peers) shown() (all []Peer) {
-	for i := range ps {
-		if p := ps[i].Load(); p != nil {
-			all = append(all, Peer{p.address, p.count.Load(), rpcNames[p.by.Load()], time.UnixMilli(p.last.Load())})
-		}
-	}
-	slices.SortFunc(all, func(a, b Peer) int {
-		if c := b.Last.Compare(a.Last); c != 0 {
-			return c
-		}
-		return a.Address.Compare(b.Address)
-	})
-	return all
 }

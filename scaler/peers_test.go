@@ -27,53 +27,54 @@ func TestWhoAsked(t *testing.T) {
 	require.NoError(t, err)
 	_, err = r.server.IsActive(from(t.Context(), "10.0.0.7"), ref(kserve))
 	require.NoError(t, err)
-	_, err = r.server.IsActive(t.Context(), ref(kserve)) // by nobody
+	_, err = r.server.IsActive(t.Context(), ref(kserve)) // without an address
 	require.NoError(t, err)
 
 	sum, err := r.server.Remembered(Object{"default", "huggingface-fbopt-predictor"})
 	require.NoError(t, err)
 	require.Equal(t, []Peer{
-		{netip.MustParseAddr("10.0.0.7"), 2, "IsActive", first.Add(time.Second)},
-		{netip.MustParseAddr("127.0.0.1"), 3, "IsActive", first},
+		{netip.MustParseAddr("10.0.0.7"), Asked{"IsActive", 2, first.Add(time.Second)}},
+		{netip.MustParseAddr("127.0.0.1"), Asked{"IsActive", 3, first}},
 	}, sum.Triggers[0].Peers)
 
 	s := r.stream(kserve)
 	require.True(t, s.next())
 	sum, err = r.server.Remembered(Object{"default", "huggingface-fbopt-predictor"})
 	require.NoError(t, err)
-	require.Equal(t, "StreamIsActive", sum.Triggers[0].Peers[1].RPC)
+	require.Equal(t, "StreamIsActive", sum.Triggers[0].Peers[0].RPC, "the one that asked last")
 }
 
 func TestPeersAreBounded(t *testing.T) {
-	var ps peers
+	var c calls
 	address := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}) }
 	at := func(i int) time.Time { return time.UnixMilli(int64(i)) }
 	for i := range 2 * maxPeers {
-		ps.note(address(i), rpcMetrics, at(i))
+		c.note(address(i), rpcMetrics, at(i))
 	}
-	ps.note(address(maxPeers), rpcActive, at(100)) // which is the oldest left
-	ps.note(address(99), rpcSpec, at(101))
+	c.note(address(maxPeers), rpcActive, at(100)) // which is the oldest left
+	c.note(address(99), rpcSpec, at(101))
 	var got []int
-	for _, p := range ps.shown() {
+	for _, p := range reversed(c.peers) {
 		got = append(got, int(p.Address.As4()[3]))
 	}
 	require.Equal(t, []int{99, 4, 7, 6}, got)
 }
 
-// TestPeersAtOnce: every first question is counted, whoever comes in between.
-func TestPeersAtOnce(t *testing.T) {
-	for range 5000 {
-		var ps peers
-		var asking sync.WaitGroup
-		start := make(chan struct{})
-		for i := range maxPeers {
-			asking.Go(func() {
-				<-start
-				ps.note(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), rpcMetrics, time.UnixMilli(1))
-			})
-		}
-		close(start)
-		asking.Wait()
-		require.Len(t, ps.shown(), maxPeers)
+// TestCallsAtOnce: each is counted.
+func TestCallsAtOnce(t *testing.T) {
+	var c calls
+	var asking sync.WaitGroup
+	for i := range maxPeers {
+		asking.Go(func() {
+			for range 1000 {
+				c.note(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), rpcMetrics, time.UnixMilli(1))
+			}
+		})
+	}
+	asking.Wait()
+	require.EqualValues(t, 1000*maxPeers, c.byRPC[rpcMetrics].Count)
+	require.Len(t, c.peers, maxPeers)
+	for _, p := range c.peers {
+		require.EqualValues(t, 1000, p.Count)
 	}
 }

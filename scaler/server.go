@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -186,7 +187,7 @@ func (s *Server) Answer(ctx context.Context, namespace, text string) (float64, e
 			st = prev
 		}
 	}
-	st.asked[rpcMetrics].last.Store(s.now())
+	st.calls.note(netip.Addr{}, rpcMetrics, s.opts.Now())
 	d, err := s.current(ctx, st)
 	if err != nil {
 		return 0, err

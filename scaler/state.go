@@ -25,8 +25,7 @@ type state struct {
 	metric  string                  // of the query, as the HPA has it
 	first   int64                   // when KEDA asked first, in ms of a clock that is never set
 	trigger atomic.Pointer[trigger] // as KEDA sent it last; what decisions depend on is in the key
-	asked   [rpcs]asked
-	peers   peers
+	calls   calls
 	streams atomic.Int32 // open
 	listed  atomic.Bool  // changed under listed.mu
 	evicted atomic.Bool  // no longer stored
