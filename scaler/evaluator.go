@@ -2,7 +2,9 @@ package scaler
 
 import (
 	"context"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -24,8 +26,8 @@ const (
 // evaluator evaluates triggers whose series have changed, in the background. A
 // trigger is queued once, however many changes follow.
 type evaluator struct {
-	s    *Server
-	wake [2]chan struct{} // by queue
+	s     *Server
+	ready [2]chan struct{} // by queue
 
 	mu     sync.Mutex  // guards what follows
 	queues [2][]*state // the cheap ones, and the costly ones
@@ -35,7 +37,7 @@ type evaluator struct {
 func newEvaluator(s *Server) *evaluator {
 	return &evaluator{
 		s: s, open: map[*state]struct{}{},
-		wake: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)},
+		ready: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)},
 	}
 }
 
@@ -51,10 +53,7 @@ func (e *evaluator) enqueue(st *state) {
 	e.mu.Lock()
 	e.queues[queue] = append(e.queues[queue], st)
 	e.mu.Unlock()
-	select {
-	case e.wake[queue] <- struct{}{}:
-	default:
-	}
+	signal(e.ready[queue])
 }
 
 // opened notes a trigger that has a reader.
@@ -65,41 +64,34 @@ func (e *evaluator) opened(st *state) {
 }
 
 // take returns the queued triggers.
-func (e *evaluator) take(queue int, buf []*state) []*state {
+func (e *evaluator) take(queue int) []*state {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	taken := e.queues[queue]
-	e.queues[queue] = buf[:0]
+	e.queues[queue] = nil
 	return taken
 }
 
-// due queues the triggers whose decision is over, and lets those go that KEDA no
+// due queues the triggers whose decision is over, and closes those that KEDA no
 // longer asks about.
 func (e *evaluator) due() {
 	now := e.s.now()
-	idle := e.s.opts.Now().Add(-forgetAfter)
-	var due, gone []*state
+	since := e.s.opts.Now().Add(-forgetAfter)
 	e.mu.Lock()
-	for st := range e.open {
-		switch d := st.last.Load(); {
-		case st.evicted.Load(), st.streams.Load() == 0 && st.askedAt().Before(idle):
-			delete(e.open, st)
-			gone = append(gone, st)
-		case d == nil || now >= d.until || now < d.at:
-			due = append(due, st)
-		}
-	}
+	open := slices.AppendSeq(make([]*state, 0, len(e.open)), maps.Keys(e.open))
 	e.mu.Unlock()
-	for _, st := range due {
-		e.enqueue(st)
-	}
-	for _, st := range gone {
-		st.close()
+	for _, st := range open {
+		switch d := st.last.Load(); {
+		case st.evicted.Load(), st.idle(since):
+			e.close(st)
+		case d == nil || now >= d.until || now < d.at:
+			e.enqueue(st)
+		}
 	}
 }
 
-// close lets the trigger's series go until KEDA asks again.
-func (st *state) close() {
+// close releases the trigger's series until KEDA asks again.
+func (e *evaluator) close(st *state) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.reader != nil {
@@ -107,15 +99,17 @@ func (st *state) close() {
 		st.reader = nil
 		st.last.Store(nil)
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.open, st)
 }
 
 // evaluate evaluates a trigger that was queued.
 func (e *evaluator) evaluate(ctx context.Context, st *state) {
 	st.queued.Store(false) // before the look, so that a change during it counts
-	if st.evicted.Load() {
-		return
+	if !st.evicted.Load() {
+		_, _ = e.s.current(ctx, st) // the decision has the error
 	}
-	_, _ = e.s.current(ctx, st) // the decision says what failed
 }
 
 // Tick evaluates every trigger that has changed or is due, and returns when that is
@@ -123,7 +117,7 @@ func (e *evaluator) evaluate(ctx context.Context, st *state) {
 func (s *Server) Tick(ctx context.Context) {
 	s.evaluator.due()
 	for queue := range s.evaluator.queues {
-		for _, st := range s.evaluator.take(queue, nil) {
+		for _, st := range s.evaluator.take(queue) {
 			s.evaluator.evaluate(ctx, st)
 		}
 	}
@@ -150,44 +144,24 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 }
 
-// work evaluates what is queued. Time that it took is made up for by a pause.
+// work evaluates what is queued. A pause makes up for the time that it took.
 func (e *evaluator) work(ctx context.Context, queue int) {
 	var spent time.Duration // more than its share
-	var batch []*state
 	last := time.Now()
-	for {
-		select {
-		case <-e.wake[queue]:
-		case <-ctx.Done():
-			return
-		}
-		batch = e.take(queue, batch)
-		for i, st := range batch {
+	for wait(ctx, nil, e.ready[queue]) {
+		for i, st := range e.take(queue) {
 			began := time.Now()
 			spent = max(0, spent-began.Sub(last)/share)
 			last = began
 			e.evaluate(ctx, st)
 			spent += time.Since(began)
-			batch[i] = nil
 			if spent > burst {
-				if !pause(ctx, (spent-burst/2)*share) {
+				if !wait(ctx, nil, time.After((spent-burst/2)*share)) {
 					return
 				}
 			} else if i%16 == 15 {
 				runtime.Gosched() // those who push come first
 			}
 		}
-	}
-}
-
-// pause waits; it returns false if ctx is done before.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

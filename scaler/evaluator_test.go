@@ -238,12 +238,12 @@ func TestStopOfRunDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		paused := make(chan bool)
-		go func() { paused <- pause(ctx, time.Hour) }()
+		go func() { paused <- wait(ctx, nil, time.After(time.Hour)) }()
 		synctest.Wait()
 		cancel()
 		require.False(t, <-paused)
 		began := time.Now()
-		require.True(t, pause(t.Context(), time.Second))
+		require.True(t, wait(t.Context(), nil, time.After(time.Second)))
 		require.Equal(t, time.Second, time.Since(began))
 	})
 }

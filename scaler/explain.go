@@ -81,9 +81,6 @@ type View struct {
 	Explained []Explained // the summary's triggers
 }
 
-// Objects returns the ScaledObjects that KEDA has asked about, in order.
-func (s *Server) Objects() []Object { return s.objects.all() }
-
 // Remembered tells what is remembered of a ScaledObject, evaluating nothing. The
 // error wraps ErrUnknown.
 func (s *Server) Remembered(object Object) (Summary, error) {
@@ -193,18 +190,16 @@ func (s *Server) Explain(ctx context.Context, object Object, limit int) (View, e
 	return v, nil
 }
 
-// pause is how long a follower waits after a change: what it shows is for people,
-// and is made from all of an object's series.
+// followPause is how long a follower waits after a change: what it shows is for
+// people, and is made from all of an object's series.
 const followPause = 100 * time.Millisecond
 
 // Follow sends a ScaledObject's view now, and after each change of a decision,
 // until send fails, ctx is done, or the server stops, which is no error. The
 // error wraps ErrUnknown if the object is not known, or no longer.
 func (s *Server) Follow(ctx context.Context, object Object, limit int, send func(View) error) error {
-	changed := s.objects.watch(object)
-	defer s.objects.unwatch(object, changed)
-	pause := time.NewTimer(0)
-	defer pause.Stop()
+	changed, stop := s.objects.watchers.watch(object)
+	defer stop()
 	for sent := ""; ; {
 		v, err := s.Explain(ctx, object, limit)
 		if err != nil {
@@ -216,30 +211,8 @@ func (s *Server) Follow(ctx context.Context, object Object, limit int, send func
 			}
 			sent = now
 		}
-		pause.Reset(followPause)
-		for _, wake := range []func() bool{
-			func() bool {
-				select {
-				case <-pause.C:
-					return true
-				case <-ctx.Done():
-				case <-s.stopped:
-				}
-				return false
-			},
-			func() bool {
-				select {
-				case <-changed:
-					return true
-				case <-ctx.Done():
-				case <-s.stopped:
-				}
-				return false
-			},
-		} {
-			if !wake() {
-				return ctx.Err()
-			}
+		if !wait(ctx, s.stopped, time.After(followPause)) || !wait(ctx, s.stopped, changed) {
+			return ctx.Err()
 		}
 	}
 }

@@ -146,7 +146,7 @@ func TestForgottenTriggersAreNotListed(t *testing.T) {
 	_, err = r.server.Explain(t.Context(), Object{"default", "a"}, 1)
 	require.ErrorIs(t, err, ErrUnknown)
 	require.ErrorIs(t, r.server.Follow(t.Context(), Object{"default", "a"}, 1, nil), ErrUnknown)
-	require.Empty(t, r.server.objects.watchers)
+	require.Empty(t, r.server.objects.watchers.all)
 }
 
 func TestShownTriggersAreBounded(t *testing.T) {
@@ -181,7 +181,7 @@ func TestFollowEndsWithItsReader(t *testing.T) {
 	require.ErrorIs(t, r.server.Follow(t.Context(), model, 1, func(View) error { return gone }), gone)
 	ctx, cancel := context.WithCancel(t.Context())
 	require.ErrorIs(t, r.server.Follow(ctx, model, 1, func(View) error { cancel(); return nil }), context.Canceled)
-	require.Empty(t, r.server.objects.watchers)
+	require.Empty(t, r.server.objects.watchers.all)
 }
 
 // TestNotingWhoAsksAllocatesNothing: every poll does it.

@@ -1,42 +1,37 @@
 package scaler
 
 import (
+	"cmp"
+	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
-	// forgetAfter is how long after KEDA's last question a trigger is still
-	// listed: nobody tells that a ScaledObject was deleted.
+	// forgetAfter is how long after KEDA's last call a trigger is still listed: KEDA
+	// does not report that a ScaledObject was deleted.
 	forgetAfter = 15 * time.Minute
 	// maxLabel bounds what a label quotes; Kubernetes' names are no longer.
 	maxLabel = 253
 )
 
-// listed are the triggers that /metrics tells of one by one: the first so many
-// that KEDA asks about. The others are counted.
+// listed collects the triggers that have metrics of their own: of those that KEDA
+// asks about, the ones that it asked about first. The others are counted.
 type listed struct {
-	s    *Server
-	most int
-	n    atomic.Int32 // of states, for a poll to look at without the lock
-
-	mu     sync.Mutex // guards what follows; taken after objects.mu
-	states map[*state]struct{}
+	s *Server
 
 	value, target, active, held, asked, triggers *prometheus.Desc
 }
 
-func newListed(s *Server, most int) *listed {
+func newListed(s *Server) *listed {
 	of := []string{"scaledobject_namespace", "scaledobject", "metric"}
 	desc := func(name, help string) *prometheus.Desc {
 		return prometheus.NewDesc("keda_otel_scaler_trigger_"+name, help, of, nil)
 	}
 	return &listed{
-		s: s, most: most, states: map[*state]struct{}{},
+		s:      s,
 		value:  desc("value", "The value of the last answer to KEDA, before clamping; absent while the scaler holds."),
 		target: desc("target", "The target that one replica should carry."),
 		active: desc("active", "Whether the trigger is active by the last answer to KEDA; absent while the scaler holds."),
@@ -47,50 +42,20 @@ func newListed(s *Server, most int) *listed {
 	}
 }
 
-// see lists a trigger that is asked about, if there is room. A poll pays two
-// reads for it.
-func (l *listed) see(st *state) {
-	if st.listed.Load() || int(l.n.Load()) >= l.most {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.states) < l.most && !st.evicted.Load() && !st.listed.Swap(true) {
-		l.states[st] = struct{}{}
-		l.n.Add(1)
-	}
+// idle reports whether KEDA neither has a stream of the trigger nor has asked about it
+// since a moment.
+func (st *state) idle(since time.Time) bool {
+	return st.streams.Load() == 0 && st.askedAt().Before(since)
 }
 
-// drop is for triggers that are no longer remembered.
-func (l *listed) drop(st *state) {
-	st.evicted.Store(true)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.dropLocked(st)
-}
-
-func (l *listed) dropLocked(st *state) {
-	if st.listed.Swap(false) {
-		delete(l.states, st)
-		l.n.Add(-1)
-	}
-}
-
-// recent returns the listed triggers, and makes room of those that KEDA asks
-// about no longer.
-func (l *listed) recent() []*state {
-	old := l.s.opts.Now().Add(-forgetAfter)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := make([]*state, 0, len(l.states))
-	for st := range l.states {
-		if st.streams.Load() == 0 && st.askedAt().Before(old) {
-			l.dropLocked(st)
-			continue
-		}
-		all = append(all, st)
-	}
-	return all
+// states returns the listed triggers of all.
+func (l *listed) states(all []*state) []*state {
+	since := l.s.opts.Now().Add(-forgetAfter)
+	all = slices.DeleteFunc(all, func(st *state) bool { return st.idle(since) })
+	slices.SortFunc(all, func(a, b *state) int {
+		return cmp.Or(cmp.Compare(a.first, b.first), a.key.Compare(b.key.Object), cmp.Compare(a.key.Query, b.key.Query))
+	})
+	return all[:min(len(all), l.s.opts.MaxListed)]
 }
 
 // Describe implements prometheus.Collector.
@@ -100,10 +65,12 @@ func (l *listed) Describe(to chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector. No lock is held for longer than it
-// takes to copy what is listed.
+// Collect implements prometheus.Collector. The cache of triggers is locked only while
+// it is copied.
 func (l *listed) Collect(to chan<- prometheus.Metric) {
-	all := l.recent()
+	all := l.s.triggers.Values()
+	total := len(all)
+	all = l.states(all)
 	// A query that was edited is another trigger with the same metric: the newer
 	// is KEDA's.
 	newest := make(map[[3]string]*state, len(all))
@@ -120,7 +87,7 @@ func (l *listed) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(l.triggers, prometheus.GaugeValue, float64(n), listed)
 	}
 	gauge(len(all), "true")
-	gauge(max(l.s.triggers.Len()-len(all), 0), "false")
+	gauge(total-len(all), "false")
 }
 
 func (l *listed) collect(to chan<- prometheus.Metric, st *state, labels []string) {

@@ -10,10 +10,9 @@ type metrics struct {
 	transitions map[string]prometheus.Counter // by where to
 	refused     prometheus.Counter
 	expensive   prometheus.Counter
-	streams     prometheus.Gauge
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+func newMetrics(reg prometheus.Registerer, streams func() int) *metrics {
 	f := promauto.With(reg)
 	answers := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_answers_total",
@@ -34,11 +33,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "keda_otel_scaler_expensive_answers_total",
 			Help: "Evaluations of triggers that took 50 ms or more; the log names the ScaledObjects.",
 		}),
-		streams: f.NewGauge(prometheus.GaugeOpts{
-			Name: "keda_otel_scaler_streams",
-			Help: "Streams that KEDA has open.",
-		}),
 	}
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "keda_otel_scaler_streams",
+		Help: "Streams that KEDA has open.",
+	}, func() float64 { return float64(streams()) })
 	for _, c := range causes {
 		m.answers[c] = answers.WithLabelValues(string(c))
 	}

@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -11,8 +12,7 @@ import (
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 )
 
-// maxRefused bounds the ScaledObjects of which it is remembered that their
-// metadata was refused.
+// maxRefused bounds the ScaledObjects of which the last refusal is stored.
 const maxRefused = 1000
 
 // Object names a ScaledObject.
@@ -32,41 +32,46 @@ type Refusal struct {
 	Text string
 }
 
-// objects finds the remembered triggers by their ScaledObjects.
+// objects finds the stored triggers by their ScaledObjects.
 type objects struct {
-	refused *lru.Cache[Object, Refusal]
-	listed  *listed
+	refused  *lru.Cache[Object, Refusal]
+	watchers watchers[Object] // of changes of an object's triggers
 
 	mu            sync.Mutex // guards what follows; held while a trigger is added, before the cache's own
 	triggers      map[Object][]*state
-	watchers      map[Object][]chan struct{}
 	restored      map[Object][]stored // from a snapshot: triggers that KEDA has not asked about since
 	restoredCount int
 }
 
 func newObjects() objects {
-	refused, err := lru.New[Object, Refusal](maxRefused)
-	if err != nil {
-		panic(err) // the size is not positive
-	}
 	return objects{
-		refused:  refused,
-		triggers: map[Object][]*state{}, watchers: map[Object][]chan struct{}{}, restored: map[Object][]stored{},
+		refused:  newCache[Object, Refusal](maxRefused, nil),
+		watchers: newWatchers[Object](),
+		triggers: map[Object][]*state{},
+		restored: map[Object][]stored{},
 	}
 }
 
-// store makes the state of a trigger that is new; known tells that somebody was
+// newCache returns a cache of so many entries, which calls evicted for one that goes.
+func newCache[K comparable, V any](most int, evicted func(K, V)) *lru.Cache[K, V] {
+	c, err := lru.NewWithEvict(most, evicted)
+	if err != nil {
+		panic(err) // the size is not positive
+	}
+	return c
+}
+
+// store makes the state of a trigger that is new; known reports that another call was
 // faster.
 func (s *Server) store(key triggerKey, t *trigger, plan *query.Plan) (st *state, known bool) {
 	o := &s.objects
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	st = &state{key: key, plan: plan, metric: metricName(plan), first: s.opts.Queries.Steady()}
-	st.trigger.Store(t)
+	st = s.newState(key, t, plan)
 	of := o.restored[key.Object]
 	for i := range of {
 		if of[i].triggerKey == key {
-			st.restore(&of[i]) // nobody else knows the state yet
+			st.restore(&of[i]) // no other caller has the state yet
 		}
 	}
 	if prev, ok, _ := s.triggers.PeekOrAdd(key, st); ok { // which may call evictedLocked
@@ -78,11 +83,11 @@ func (s *Server) store(key triggerKey, t *trigger, plan *query.Plan) (st *state,
 		delete(o.restored, key.Object)
 	}
 	o.triggers[key.Object] = append(o.triggers[key.Object], st)
-	o.tellLocked(key.Object)
+	o.watchers.notify(key.Object)
 	return st, false
 }
 
-// wasActive tells whether the ScaledObject of a trigger was active under another
+// wasActive reports whether the ScaledObject of a trigger was active under another
 // query, about which KEDA has not asked since: the query was edited. shift is what
 // the clock was set by.
 func (o *objects) wasActive(st *state, shift int64) bool {
@@ -96,14 +101,21 @@ func (o *objects) wasActive(st *state, shift int64) bool {
 	return slices.ContainsFunc(o.restored[st.key.Object], func(t stored) bool { return t.Active })
 }
 
+// newState returns the state of a trigger that has had no decision.
+func (s *Server) newState(key triggerKey, t *trigger, plan *query.Plan) *state {
+	st := &state{key: key, plan: plan, metric: metricName(plan), first: s.opts.Queries.Steady()}
+	st.trigger.Store(t)
+	return st
+}
+
 // evictedLocked is called when the cache lets a trigger go.
 func (o *objects) evictedLocked(key triggerKey, st *state) {
 	left := slices.DeleteFunc(o.triggers[key.Object], func(other *state) bool { return other == st })
 	if o.triggers[key.Object] = left; len(left) == 0 {
 		delete(o.triggers, key.Object)
 	}
-	o.listed.drop(st)
-	o.tellLocked(key.Object)
+	st.evicted.Store(true)
+	o.watchers.notify(key.Object)
 }
 
 // of returns an object's triggers, the one that was asked about last first.
@@ -115,49 +127,12 @@ func (o *objects) of(object Object) []*state {
 	return states
 }
 
-// all returns the objects, sorted.
-func (o *objects) all() []Object {
+// Objects returns the ScaledObjects that KEDA has asked about, in order.
+func (s *Server) Objects() []Object {
+	o := &s.objects
 	o.mu.Lock()
-	all := make([]Object, 0, len(o.triggers))
-	for object := range o.triggers {
-		all = append(all, object)
-	}
+	all := slices.AppendSeq(o.refused.Keys(), maps.Keys(o.triggers))
 	o.mu.Unlock()
-	all = append(all, o.refused.Keys()...)
 	slices.SortFunc(all, Object.Compare)
 	return slices.Compact(all)
-}
-
-// watch returns a channel that is ready after changes of an object's triggers.
-func (o *objects) watch(object Object) chan struct{} {
-	changed := make(chan struct{}, 1)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.watchers[object] = append(o.watchers[object], changed)
-	return changed
-}
-
-func (o *objects) unwatch(object Object, changed chan struct{}) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	left := slices.DeleteFunc(o.watchers[object], func(other chan struct{}) bool { return other == changed })
-	if o.watchers[object] = left; len(left) == 0 {
-		delete(o.watchers, object)
-	}
-}
-
-// changed tells those who watch the object.
-func (o *objects) changed(object Object) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.tellLocked(object)
-}
-
-func (o *objects) tellLocked(object Object) {
-	for _, changed := range o.watchers[object] {
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	}
 }

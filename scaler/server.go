@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/keda-otel-scaler/keda-otel-scaler/internal/limit"
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 )
 
@@ -53,7 +55,8 @@ type Server struct {
 	objects   objects                        // the triggers, by their ScaledObjects
 	evaluator *evaluator
 	metrics   *metrics
-	slots     chan struct{} // one taken for each open stream
+	activity  watchers[*state] // of changes of state.shown
+	open      limit.Semaphore  // of the streams
 
 	stopOnce sync.Once
 	stopped  chan struct{}
@@ -64,31 +67,24 @@ func New(o Options) (*Server, error) {
 	if o.MaxStreams <= 0 {
 		o.MaxStreams = 100_000
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	s := &Server{
-		opts:    o,
-		objects: newObjects(),
-		metrics: newMetrics(o.Registerer),
-		slots:   make(chan struct{}, o.MaxStreams),
-		stopped: make(chan struct{}),
+		opts:     o,
+		objects:  newObjects(),
+		activity: newWatchers[*state](),
+		open:     limit.NewSemaphore(o.MaxStreams),
+		stopped:  make(chan struct{}),
 	}
+	s.metrics = newMetrics(o.Registerer, s.Streams)
 	s.evaluator = newEvaluator(s)
 	s.start.Store(s.newStart(o.WarmUp))
-	var err error
-	if s.triggers, err = lru.NewWithEvict(MaxTriggers, s.objects.evictedLocked); err != nil {
-		return nil, fmt.Errorf("memory of %d triggers: %w", MaxTriggers, err)
-	}
-	if s.queries, err = lru.NewWithEvict(maxQueries, func(_ triggerKey, st *state) { st.evicted.Store(true) }); err != nil {
-		return nil, fmt.Errorf("memory of %d queries: %w", maxQueries, err)
-	}
-	s.objects.listed = newListed(s, o.MaxListed)
+	s.triggers = newCache(MaxTriggers, s.objects.evictedLocked)
+	s.queries = newCache(maxQueries, func(_ triggerKey, st *state) { st.evicted.Store(true) })
 	if o.Registerer != nil {
-		if err := o.Registerer.Register(s.objects.listed); err != nil {
+		if err := o.Registerer.Register(newListed(s)); err != nil {
 			return nil, fmt.Errorf("registering the triggers' metrics: %w", err)
 		}
 	}
@@ -96,7 +92,7 @@ func New(o Options) (*Server, error) {
 }
 
 // Streams returns how many of KEDA's streams are open, of MaxStreams.
-func (s *Server) Streams() int { return len(s.slots) }
+func (s *Server) Streams() int { return len(s.open) }
 
 // Triggers returns how many triggers are stored, of MaxTriggers.
 func (s *Server) Triggers() int { return s.triggers.Len() }
@@ -181,8 +177,7 @@ func (s *Server) Answer(ctx context.Context, namespace, text string) (float64, e
 		if err != nil {
 			return 0, err
 		}
-		st = &state{key: key, plan: plan, metric: metricName(plan), first: s.opts.Queries.Steady()}
-		st.trigger.Store(&trigger{query: text, over: query.LastOne, missing: s.opts.Missing, target: 1})
+		st = s.newState(key, &trigger{query: text, over: query.LastOne, missing: s.opts.Missing, target: 1}, plan)
 		if prev, ok, _ := s.queries.PeekOrAdd(key, st); ok {
 			st = prev
 		}
@@ -228,9 +223,8 @@ func (s *Server) lookup(ctx context.Context, ref *pb.ScaledObjectRef, by rpc) (*
 		}
 	}
 	if st.asks(asker(ctx), by, s.opts.Now(), t) {
-		s.objects.changed(object)
+		s.objects.watchers.notify(object)
 	}
-	s.objects.listed.see(st)
 	q.state = st
 	return q, nil
 }
@@ -253,7 +247,7 @@ func (s *Server) reject(object Object, q *question, err error) error {
 	q.fault = err
 	s.metrics.refused.Inc()
 	s.objects.refused.Add(object, Refusal{At: s.opts.Now(), Text: brief(err.Error())})
-	s.objects.changed(object)
+	s.objects.watchers.notify(object)
 	return q.status(err)
 }
 
@@ -297,7 +291,7 @@ func (s *Server) announce(st *state, c *change) {
 		s.logChange(st, object, c)
 	}
 	if st.key.Name != "" {
-		s.objects.changed(st.key.Object)
+		s.objects.watchers.notify(st.key.Object)
 	}
 }
 

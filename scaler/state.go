@@ -27,7 +27,6 @@ type state struct {
 	trigger atomic.Pointer[trigger] // as KEDA sent it last; what decisions depend on is in the key
 	calls   calls
 	streams atomic.Int32 // open
-	listed  atomic.Bool  // changed under listed.mu
 	evicted atomic.Bool  // no longer stored
 
 	expensive atomic.Bool              // its query, as logged last
@@ -37,11 +36,10 @@ type state struct {
 	begun     atomic.Uint64            // evaluations
 	shown     atomic.Bool              // what streams report: the last known activity; changed under mu
 
-	mu          sync.Mutex // held during an evaluation, so that decisions come in order; guards what follows
-	reader      *query.Reader
-	memory      memory
-	history     history
-	subscribers []chan struct{} // ready after shown has changed
+	mu      sync.Mutex // held during an evaluation, so that decisions come in order; guards what follows
+	reader  *query.Reader
+	memory  memory
+	history history
 }
 
 // clean returns the last decision if it still holds: nothing has changed since, and no
@@ -102,8 +100,8 @@ type change struct {
 func (s *Server) recordLocked(st *state, d *decision) *change {
 	last := st.last.Swap(d)
 	was, news := st.history.record(d, st.plan.String(), s.resultsEach())
-	if d.err == nil || d.active {
-		st.showLocked(d.active)
+	if (d.err == nil || d.active) && st.shown.Swap(d.active) != d.active {
+		s.activity.notify(st)
 	}
 	if !news && last != nil && last.value == d.value && !expensive(d.cost) && !expensive(last.cost) {
 		return nil

@@ -1,8 +1,7 @@
 package scaler
 
 import (
-	"fmt"
-	"slices"
+	"context"
 
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"google.golang.org/grpc"
@@ -13,62 +12,27 @@ import (
 // StreamIsActive sends the current activity, and then its changes. While the
 // scaler holds the last activity stays.
 func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse]) error {
-	q, err := s.lookup(stream.Context(), ref, rpcStreamActive)
+	ctx := stream.Context()
+	q, leave, err := s.enter(ctx, ref, rpcStreamActive)
 	if err != nil {
 		return err
 	}
+	defer leave()
 	st := q.state
-	if err := s.enter(st); err != nil {
-		return err
-	}
-	defer s.leave(st)
-	changed := st.subscribe()
-	defer st.unsubscribe(changed)
-	ctx := stream.Context()
+	changed, stop := s.activity.watch(st)
+	defer stop()
 	if _, err := s.current(ctx, st); err != nil {
 		return q.status(err)
 	}
-	for sent, first := false, true; ; {
+	for sent, first := false, true; ; first = false {
 		if active := st.shown.Load(); first || active != sent {
 			if err := stream.Send(&pb.IsActiveResponse{Result: active}); err != nil {
 				return err
 			}
-			sent, first = active, false
+			sent = active
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
+		if !wait(ctx, s.stopped, changed) {
 			return status.FromContextError(ctx.Err()).Err()
-		case <-s.stopped:
-			return nil
-		}
-	}
-}
-
-// subscribe returns a channel that is ready after the trigger's activity changed.
-func (st *state) subscribe() chan struct{} {
-	changed := make(chan struct{}, 1)
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.subscribers = append(st.subscribers, changed)
-	return changed
-}
-
-func (st *state) unsubscribe(changed chan struct{}) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.subscribers = slices.DeleteFunc(st.subscribers, func(c chan struct{}) bool { return c == changed })
-}
-
-// showLocked tells the streams.
-func (st *state) showLocked(active bool) {
-	if st.shown.Swap(active) == active {
-		return
-	}
-	for _, changed := range st.subscribers {
-		select {
-		case changed <- struct{}{}:
-		default:
 		}
 	}
 }
@@ -76,40 +40,32 @@ func (st *state) showLocked(active bool) {
 // StreamMetricSpec sends the specs once: they follow from the metadata, and
 // KEDA opens a new stream when those change.
 func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.GetMetricSpecResponse]) error {
-	q, err := s.lookup(stream.Context(), ref, rpcStreamSpec)
+	ctx := stream.Context()
+	q, leave, err := s.enter(ctx, ref, rpcStreamSpec)
 	if err != nil {
 		return err
 	}
-	st := q.state
-	if err := s.enter(st); err != nil {
+	defer leave()
+	if err := stream.Send(q.trigger.spec(q.state.metric)); err != nil {
 		return err
 	}
-	defer s.leave(st)
-	if err := stream.Send(q.trigger.spec(st.metric)); err != nil {
-		return err
-	}
-	select {
-	case <-stream.Context().Done():
-		return status.FromContextError(stream.Context().Err()).Err()
-	case <-s.stopped:
-		return nil
-	}
+	wait[struct{}](ctx, s.stopped, nil)
+	return status.FromContextError(ctx.Err()).Err()
 }
 
-// enter takes one of the slots for streams.
-func (s *Server) enter(st *state) error {
-	select {
-	case s.slots <- struct{}{}:
-		s.metrics.streams.Inc()
-		st.streams.Add(1)
-		return nil
-	default:
-		return status.Error(codes.ResourceExhausted, fmt.Sprintf("%d streams are open, which is the most (--max-streams)", cap(s.slots)))
+// enter is lookup for a stream, of which there is a maximum. The caller calls leave
+// at its end.
+func (s *Server) enter(ctx context.Context, ref *pb.ScaledObjectRef, by rpc) (q *question, leave func(), err error) {
+	q, err = s.lookup(ctx, ref, by)
+	if err != nil {
+		return nil, nil, err
 	}
-}
-
-func (s *Server) leave(st *state) {
-	st.streams.Add(-1)
-	s.metrics.streams.Dec()
-	<-s.slots
+	if !s.open.TryAcquire() {
+		return nil, nil, status.Errorf(codes.ResourceExhausted, "%d streams are open, which is the most (--max-streams)", cap(s.open))
+	}
+	q.state.streams.Add(1)
+	return q, func() {
+		q.state.streams.Add(-1)
+		s.open.Release()
+	}, nil
 }

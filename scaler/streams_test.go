@@ -4,10 +4,12 @@ import (
 	"context"
 	"io"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
@@ -184,16 +186,21 @@ func TestStopEndsStreamsWithOK(t *testing.T) {
 }
 
 func TestAbandonedStreamGivesItsSlotBack(t *testing.T) {
-	r := newRig(t, Options{MaxStreams: 1})
+	registry := prometheus.NewRegistry()
+	r := newRig(t, Options{MaxStreams: 1, Registerer: registry})
 	s := r.stream(kserve)
 	s.next()
-	require.InDelta(t, 1, testutil.ToFloat64(r.server.metrics.streams), 0)
+	require.NoError(t, testutil.GatherAndCompare(registry, strings.NewReader(`
+# HELP keda_otel_scaler_streams Streams that KEDA has open.
+# TYPE keda_otel_scaler_streams gauge
+keda_otel_scaler_streams 1
+`), "keda_otel_scaler_streams"))
 	err := r.stream(kserve).ended()
 	require.Equal(t, codes.ResourceExhausted, status.Code(err))
 	require.ErrorContains(t, err, "--max-streams")
 	s.stop()
 	require.Equal(t, codes.Canceled, status.Code(s.ended()))
-	require.Eventually(t, func() bool { return len(r.server.slots) == 0 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return r.server.Streams() == 0 }, patience, time.Millisecond)
 	r.stream(kserve).next()
 }
 

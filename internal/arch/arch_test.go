@@ -25,7 +25,7 @@ var rules = map[string]struct {
 	"store/internal/":    {nil, "a data structure depends on nothing of ours"},
 	"otlpreceiver":       {[]string{"internal/limit", "internal/naming", "store"}, "taking data in must not know what it is asked for"},
 	"query":              {[]string{"internal/limit", "internal/naming", "store"}, "a query sees series, never where they came from or who asks"},
-	"scaler":             {[]string{"query"}, "a decision is made from answers; reaching past the query would give a second truth"},
+	"scaler":             {[]string{"internal/limit", "query"}, "a decision is made from answers; reaching past the query would give a second truth"},
 	"internal/":          {nil, "leaves: each can be read, tested and replaced alone"},
 	"internal/admission": {[]string{"internal/limit", "query", "scaler"}, "it judges by the parser that KEDA's calls meet, so that there is no second opinion"},
 	"internal/check":     {[]string{"internal/kserve", "internal/manifest", "query", "scaler"}, "it judges with the parsers that answer KEDA, or it would be a second opinion"},
