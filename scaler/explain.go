@@ -42,7 +42,8 @@ type Metadata struct {
 	Unread             []string // keys that nothing reads
 }
 
-// Trigger is what is remembered of a trigger. It is the caller's.
+// Trigger is a trigger as stored, with a copy of everything. If it is explained, it
+// also has what its answer would be now, and what that is made of.
 type Trigger struct {
 	Metadata    Metadata
 	Told        *Answer // the last decision; nil if KEDA has only asked for the target
@@ -53,60 +54,42 @@ type Trigger struct {
 	Transitions []Transition // the newest first
 	Failures    []Failure    // the newest first
 	Results     []Result     // the oldest first
+
+	Evaluated   string // the query as evaluated
+	Now         Answer
+	Explanation *query.Explanation // nil if there is none
 }
 
-// Summary is a ScaledObject as remembered.
-type Summary struct {
+// View is a ScaledObject as stored.
+type View struct {
 	Object
-	At       time.Time // of the summary
+	At       time.Time // of the view
 	Triggers []Trigger // the one that was asked about last first, MaxShown at most
 	Total    int       // triggers that there are
 	Refusal  *Refusal  // the last, if no trigger was asked about since
+
+	states []*state // of the triggers
 }
 
-// Explained is a trigger with what its answer would be now, and what that is
-// made of.
-type Explained struct {
-	Trigger
-	Evaluated   string // the query as evaluated
-	Now         Answer
-	Explanation *query.Explanation
-	// Trouble is why there is no explanation.
-	Trouble string
-}
-
-// View is a ScaledObject as it stands.
-type View struct {
-	Summary
-	Explained []Explained // the summary's triggers
-}
-
-// Remembered tells what is remembered of a ScaledObject, evaluating nothing. The
+// Remembered returns what is stored of a ScaledObject, evaluating nothing. The
 // error wraps ErrUnknown.
-func (s *Server) Remembered(object Object) (Summary, error) {
-	sum, _, err := s.remembered(object)
-	return sum, err
-}
-
-func (s *Server) remembered(object Object) (Summary, []*state, error) {
-	sum := Summary{Object: object, At: s.opts.Now()}
+func (s *Server) Remembered(object Object) (View, error) {
 	states := s.objects.of(object)
+	v := View{Object: object, At: s.opts.Now(), Total: len(states), states: states[:min(len(states), MaxShown)]}
 	refusal, refused := s.objects.refused.Peek(object)
 	if len(states) == 0 && !refused {
-		return sum, nil, fmt.Errorf("%w: %s", ErrUnknown, object)
+		return v, fmt.Errorf("%w: %s", ErrUnknown, object)
 	}
 	if refused && (len(states) == 0 || !refusal.At.Before(states[0].askedAt())) {
-		sum.Refusal = &refusal
+		v.Refusal = &refusal
 	}
-	sum.Total = len(states)
-	states = states[:min(len(states), MaxShown)]
-	for _, st := range states {
-		sum.Triggers = append(sum.Triggers, st.view())
+	for _, st := range v.states {
+		v.Triggers = append(v.Triggers, st.view())
 	}
-	return sum, states, nil
+	return v, nil
 }
 
-// shown copies what is remembered.
+// view copies what is stored.
 func (st *state) view() Trigger {
 	t := st.trigger.Load()
 	shown := Trigger{
@@ -114,11 +97,10 @@ func (st *state) view() Trigger {
 			Query: t.query, Over: t.over, Target: t.target, Activation: t.activation,
 			ClampMin: t.clampMin, ClampMax: t.clampMax, Missing: t.missing, Unread: t.unknown,
 		},
-		AskedAt: st.askedAt(),
 		Streams: int(st.streams.Load()),
 	}
 	st.calls.mu.Lock()
-	shown.Peers = reversed(st.calls.peers)
+	shown.AskedAt, shown.Peers = st.calls.last, reversed(st.calls.peers)
 	shown.Asked = slices.DeleteFunc(slices.Clone(st.calls.byRPC[:]), func(a Asked) bool { return a.Count == 0 })
 	st.calls.mu.Unlock()
 	st.mu.Lock()
@@ -133,11 +115,9 @@ func (st *state) view() Trigger {
 }
 
 func reversed[T any](all []T) []T {
-	out := make([]T, len(all))
-	for i, v := range all {
-		out[len(all)-1-i] = v
-	}
-	return out
+	all = slices.Clone(all)
+	slices.Reverse(all)
+	return all
 }
 
 // answer is a decision with what the HPA makes of it.
@@ -146,11 +126,7 @@ func (t *trigger) answer(d *decision, plan *query.Plan) Answer {
 	if !math.IsNaN(d.current) {
 		out.Current = &d.current
 	}
-	err := d.err
-	if err == nil {
-		_, err = t.metricValue(d.value, plan)
-	}
-	if err != nil {
+	if _, err := t.metricValue(d, plan); err != nil {
 		if d.err == nil {
 			out.Cause = string(causeHoldFailed)
 		}
@@ -165,27 +141,24 @@ func (t *trigger) answer(d *decision, plan *query.Plan) Answer {
 	return out
 }
 
-// Explain tells what a ScaledObject's decisions are made of, with at most limit
-// series for each selector. The error wraps ErrUnknown.
+// Explain returns what is stored of a ScaledObject and what its decisions are made
+// of, with at most limit series for each selector. The error wraps ErrUnknown.
 func (s *Server) Explain(ctx context.Context, object Object, limit int) (View, error) {
-	sum, states, err := s.remembered(object)
-	v := View{Summary: sum}
+	v, err := s.Remembered(object)
 	if err != nil {
 		return v, err
 	}
-	for i, st := range states {
+	for i, st := range v.states {
 		d, err := s.current(ctx, st)
 		if err != nil {
 			return v, err
 		}
-		e := Explained{Trigger: sum.Triggers[i], Evaluated: st.plan.String(), Now: st.trigger.Load().answer(d, st.plan)}
-		if e.Explanation, err = st.plan.Explain(ctx, limit); err != nil {
-			e.Trouble = brief(err.Error())
-		}
+		t := &v.Triggers[i]
+		t.Evaluated, t.Now = st.plan.String(), st.trigger.Load().answer(d, st.plan)
+		t.Explanation, _ = st.plan.Explain(ctx, limit) // which fails if the query can't be evaluated
 		if err := ctx.Err(); err != nil {
 			return v, err
 		}
-		v.Explained = append(v.Explained, e)
 	}
 	return v, nil
 }
@@ -219,11 +192,10 @@ func (s *Server) Follow(ctx context.Context, object Object, limit int, send func
 
 // digest is what must differ for a view to be news.
 func (v *View) digest() string {
-	var out strings.Builder
-	fmt.Fprint(&out, v.Refusal != nil)
-	for i := range v.Explained {
-		a := v.Explained[i].Now
-		fmt.Fprint(&out, " ", v.Explained[i].Metadata.Target, a.Cause, a.Value, a.Active, a.Error, a.Warning)
+	out := fmt.Sprint(v.Refusal != nil)
+	for i := range v.Triggers {
+		a := v.Triggers[i].Now
+		out += fmt.Sprint(" ", v.Triggers[i].Metadata.Target, a.Cause, a.Value, a.Active, a.Error, a.Warning)
 	}
-	return out.String()
+	return out
 }

@@ -106,13 +106,13 @@ func TestExplainReportsTheDecision(t *testing.T) {
 	r.steps(2, func() { r.pushAll(4) })
 	v, err := r.server.Explain(t.Context(), model, 10)
 	require.NoError(t, err)
-	now := v.Explained[0].Now
+	now := v.Triggers[0].Now
 	require.Equal(t, "partial_loss", now.Cause)
 	require.InDelta(t, 9, now.Reported, 0)
 	require.InDelta(t, 4, *now.Current, 0)
 	require.Contains(t, now.Warning, "1 series with load")
 	require.EqualValues(t, 3, now.Desired)
-	require.Equal(t, 1, v.Explained[0].Explanation.Selectors[0].Late)
+	require.Equal(t, 1, v.Triggers[0].Explanation.Selectors[0].Late)
 	require.Equal(t, before, asked())
 	require.InDelta(t, answers, testutil.ToFloat64(r.server.metrics.answers[causeValue]), 0)
 	require.InDelta(t, 0, testutil.ToFloat64(r.server.metrics.answers[causeLoss]), 0)
@@ -157,9 +157,9 @@ func TestShownTriggersAreBounded(t *testing.T) {
 	}
 	v, err := r.server.Explain(t.Context(), model, 1)
 	require.NoError(t, err)
-	require.Len(t, v.Explained, MaxShown)
+	require.Len(t, v.Triggers, MaxShown)
 	require.Equal(t, MaxShown+5, v.Total)
-	require.InDelta(t, MaxShown+4, v.Explained[0].Metadata.Activation, 0, "the one that was asked about last")
+	require.InDelta(t, MaxShown+4, v.Triggers[0].Metadata.Activation, 0, "the one that was asked about last")
 }
 
 func TestUnreadKeysAreBounded(t *testing.T) {

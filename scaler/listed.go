@@ -83,11 +83,9 @@ func (l *listed) Collect(to chan<- prometheus.Metric) {
 	for key, st := range newest {
 		l.collect(to, st, key[:])
 	}
-	gauge := func(n int, listed string) {
+	for listed, n := range map[string]int{"true": len(all), "false": total - len(all)} {
 		to <- prometheus.MustNewConstMetric(l.triggers, prometheus.GaugeValue, float64(n), listed)
 	}
-	gauge(len(all), "true")
-	gauge(total-len(all), "false")
 }
 
 func (l *listed) collect(to chan<- prometheus.Metric, st *state, labels []string) {

@@ -281,7 +281,7 @@ func TestNegative(t *testing.T) {
 	r.require(md, 0, false)
 	v, err := r.server.Explain(t.Context(), model, 1)
 	require.NoError(t, err)
-	require.InDelta(t, -6, v.Explained[0].Now.Value, 0)
-	require.InDelta(t, 0, v.Explained[0].Now.Reported, 0)
-	require.Contains(t, v.Explained[0].Now.Warning, "the value is negative, which KEDA reads as 0")
+	require.InDelta(t, -6, v.Triggers[0].Now.Value, 0)
+	require.InDelta(t, 0, v.Triggers[0].Now.Reported, 0)
+	require.Contains(t, v.Triggers[0].Now.Warning, "the value is negative, which KEDA reads as 0")
 }

@@ -91,7 +91,7 @@ func playModel(t *testing.T, seed uint64) {
 					seed, m.Now, shape.Query, v, &b, m, strings.Join(m.Trace, "\n"))
 				if testing.Verbose() {
 					view, _ := p.server.Explain(t.Context(), scaler.Object{Namespace: "default", Name: p.refs[shape.Query].Name}, 50)
-					for _, e := range view.Explained {
+					for _, e := range view.Triggers {
 						t.Logf("%+v", e.Now)
 						for _, s := range e.Explanation.Selectors {
 							for _, x := range s.Series {

@@ -77,11 +77,7 @@ func (s *Server) store(key triggerKey, t *trigger, plan *query.Plan) (st *state,
 	if prev, ok, _ := s.triggers.PeekOrAdd(key, st); ok { // which may call evictedLocked
 		return prev, true
 	}
-	left := slices.DeleteFunc(of, func(t stored) bool { return t.triggerKey == key })
-	o.restoredCount -= len(of) - len(left)
-	if o.restored[key.Object] = left; len(left) == 0 {
-		delete(o.restored, key.Object)
-	}
+	remove(o.restored, key.Object, func(t stored) bool { return t.triggerKey == key })
 	o.triggers[key.Object] = append(o.triggers[key.Object], st)
 	o.watchers.notify(key.Object)
 	return st, false
@@ -110,12 +106,16 @@ func (s *Server) newState(key triggerKey, t *trigger, plan *query.Plan) *state {
 
 // evictedLocked is called when the cache lets a trigger go.
 func (o *objects) evictedLocked(key triggerKey, st *state) {
-	left := slices.DeleteFunc(o.triggers[key.Object], func(other *state) bool { return other == st })
-	if o.triggers[key.Object] = left; len(left) == 0 {
-		delete(o.triggers, key.Object)
-	}
+	remove(o.triggers, key.Object, func(other *state) bool { return other == st })
 	st.evicted.Store(true)
 	o.watchers.notify(key.Object)
+}
+
+// remove removes from the list that has a key, and an empty list from the map.
+func remove[K comparable, V any](lists map[K][]V, key K, gone func(V) bool) {
+	if lists[key] = slices.DeleteFunc(lists[key], gone); len(lists[key]) == 0 {
+		delete(lists, key)
+	}
 }
 
 // of returns an object's triggers, the one that was asked about last first.

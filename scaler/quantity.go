@@ -29,12 +29,9 @@ func ParseQuantity(s string) (float64, error) {
 			break
 		}
 	}
-	// ParseFloat also takes hexadecimal, "inf" and "nan", which nobody means here.
-	if digits == "" || strings.Trim(digits, "0123456789.eE+-") != "" {
-		return 0, errNotQuantity
-	}
 	v, err := strconv.ParseFloat(digits, 64)
-	if err != nil || math.IsInf(v*factor, 0) {
+	// ParseFloat also takes hexadecimal, "inf" and "nan", which are no quantities.
+	if err != nil || strings.Trim(digits, "0123456789.eE+-") != "" || math.IsInf(v*factor, 0) {
 		return 0, errNotQuantity
 	}
 	if factor < 1 {

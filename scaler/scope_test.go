@@ -34,8 +34,8 @@ func TestAScaledObjectSeesItsNamespaceOnly(t *testing.T) {
 
 	view, err := r.server.Explain(t.Context(), Object{"other", "thief"}, 10)
 	require.NoError(t, err)
-	require.Equal(t, `sum(vllm:num_requests_running{namespace="other"})`, view.Explained[0].Evaluated)
-	require.Zero(t, view.Explained[0].Explanation.Selectors[0].Live)
+	require.Equal(t, `sum(vllm:num_requests_running{namespace="other"})`, view.Triggers[0].Evaluated)
+	require.Zero(t, view.Triggers[0].Explanation.Selectors[0].Live)
 
 	// Naming another's namespace is a fault of the metadata, so KEDA holds.
 	_, err = r.client.IsActive(t.Context(), other(kserve, "other"))

@@ -64,9 +64,7 @@ type Server struct {
 
 // New returns a server, which counts its warm-up from now.
 func New(o Options) (*Server, error) {
-	if o.MaxStreams <= 0 {
-		o.MaxStreams = 100_000
-	}
+	o.MaxStreams = cmp.Or(o.MaxStreams, 100_000)
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
 		o.Now = time.Now
@@ -111,52 +109,37 @@ func (s *Server) Stop() { s.stopOnce.Do(func() { close(s.stopped) }) }
 // IsActive reject.
 func (s *Server) GetMetricSpec(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.GetMetricSpecResponse, error) {
 	q, err := s.lookup(ctx, ref, rpcSpec)
-	if err == nil {
+	switch {
+	case err == nil:
 		return q.trigger.spec(q.state.metric), nil
-	}
-	if q != nil && !errors.Is(q.fault, query.ErrWindow) {
-		if t, _ := readTrigger(ref.GetScalerMetadata(), s.opts.Missing); t.target > 0 {
-			return t.spec(noName), nil
-		}
+	case q != nil && q.trigger.target > 0 && !errors.Is(q.fault, query.ErrWindow):
+		return q.trigger.spec(noName), nil
 	}
 	return nil, err
 }
 
 // GetMetrics answers with exactly one value, under the name that was asked for.
 func (s *Server) GetMetrics(ctx context.Context, req *pb.GetMetricsRequest) (*pb.GetMetricsResponse, error) {
-	q, err := s.lookup(ctx, req.GetScaledObjectRef(), rpcMetrics)
+	q, d, err := s.answer(ctx, req.GetScaledObjectRef(), rpcMetrics)
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.answer(ctx, q)
-	if err == nil {
-		err = d.err
-	}
+	v, err := q.trigger.metricValue(d, q.state.plan)
 	if err != nil {
 		return nil, q.status(err)
 	}
-	v, err := q.trigger.metricValue(d.value, q.state.plan)
-	if err != nil {
-		return nil, q.status(err)
-	}
-	if v.MetricName = req.GetMetricName(); v.MetricName == "" {
-		v.MetricName = q.state.metric
-	}
+	v.MetricName = cmp.Or(req.GetMetricName(), q.state.metric)
 	return &pb.GetMetricsResponse{MetricValues: []*pb.MetricValue{v}}, nil
 }
 
-// IsActive tells whether the value is above the activation target.
+// IsActive reports whether the value is above the activation target.
 func (s *Server) IsActive(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.IsActiveResponse, error) {
-	q, err := s.lookup(ctx, ref, rpcActive)
+	q, d, err := s.answer(ctx, ref, rpcActive)
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.answer(ctx, q)
-	if err == nil && !d.active {
-		err = d.err
-	}
-	if err != nil {
-		return nil, q.status(err)
+	if d.err != nil && !d.active {
+		return nil, q.status(d.err)
 	}
 	return &pb.IsActiveResponse{Result: d.active}, nil
 }
@@ -192,30 +175,42 @@ func (s *Server) Answer(ctx context.Context, namespace, text string) (float64, e
 
 // question is one of KEDA's about a trigger.
 type question struct {
-	object  string // namespace/name
+	object  Object
 	trigger *trigger
 	state   *state
 	fault   error // why there is no state
 }
 
-// lookup reads the metadata, finds the trigger's state, and notes who asks.
+// answer returns the decision for a call of KEDA's, and counts it.
+func (s *Server) answer(ctx context.Context, ref *pb.ScaledObjectRef, by rpc) (*question, *decision, error) {
+	q, err := s.lookup(ctx, ref, by)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, err := s.current(ctx, q.state)
+	if err != nil {
+		return nil, nil, q.status(err)
+	}
+	s.metrics.answers[d.cause].Inc()
+	return q, d, nil
+}
+
+// lookup reads the metadata, finds the trigger's state, and notes the caller.
 func (s *Server) lookup(ctx context.Context, ref *pb.ScaledObjectRef, by rpc) (*question, error) {
 	if ref == nil {
 		return nil, status.Error(codes.InvalidArgument, "the request has no ScaledObjectRef")
 	}
-	object := Object{Namespace: ref.GetNamespace(), Name: ref.GetName()}
-	q := &question{object: object.String()}
-	var err error
-	if q.trigger, err = parseTrigger(ref.GetScalerMetadata(), s.opts.Missing); err != nil {
-		return q, s.reject(object, q, err)
+	t, found := readTrigger(ref.GetScalerMetadata(), s.opts.Missing)
+	q := &question{object: Object{Namespace: ref.GetNamespace(), Name: ref.GetName()}, trigger: t}
+	if len(found) > 0 {
+		return q, s.reject(q, found[0])
 	}
-	t := q.trigger
-	key := triggerKey{Object: object, Query: t.query, Over: t.over, Activation: t.activation, Missing: t.missing}
+	key := triggerKey{Object: q.object, Query: t.query, Over: t.over, Activation: t.activation, Missing: t.missing}
 	st, ok := s.triggers.Get(key)
 	if !ok {
-		plan, fault := t.compile(s.opts.Queries, s.Scope(object.Namespace))
+		plan, fault := t.compile(s.opts.Queries, s.Scope(q.object.Namespace))
 		if fault != nil {
-			return q, s.reject(object, q, fault)
+			return q, s.reject(q, fault)
 		}
 		var known bool
 		if st, known = s.store(key, t, plan); !known {
@@ -223,7 +218,7 @@ func (s *Server) lookup(ctx context.Context, ref *pb.ScaledObjectRef, by rpc) (*
 		}
 	}
 	if st.asks(asker(ctx), by, s.opts.Now(), t) {
-		s.objects.watchers.notify(object)
+		s.objects.watchers.notify(q.object)
 	}
 	q.state = st
 	return q, nil
@@ -239,31 +234,23 @@ func (s *Server) Scope(namespace string) query.Scope {
 
 // Check is the function Check for a trigger in a namespace.
 func (s *Server) Check(namespace string, md map[string]string) (found []*Fault, unread []string) {
-	found, unread, _ = check(md, s.opts.Queries, s.Scope(namespace))
+	found, unread, _ = Check(md, s.opts.Queries, s.Scope(namespace))
 	return found, unread
 }
 
-func (s *Server) reject(object Object, q *question, err error) error {
+func (s *Server) reject(q *question, err error) error {
 	q.fault = err
 	s.metrics.refused.Inc()
-	s.objects.refused.Add(object, Refusal{At: s.opts.Now(), Text: brief(err.Error())})
-	s.objects.watchers.notify(object)
+	s.objects.refused.Add(q.object, Refusal{At: s.opts.Now(), Text: brief(err.Error())})
+	s.objects.watchers.notify(q.object)
 	return q.status(err)
 }
 
-// answer returns the decision for one of KEDA's questions, and counts it.
-func (s *Server) answer(ctx context.Context, q *question) (*decision, error) {
-	d, err := s.current(ctx, q.state)
-	if err == nil {
-		s.metrics.answers[d.cause].Inc()
-	}
-	return d, err
-}
-
 func (s *Server) logNew(q *question, plan *query.Plan) {
-	s.opts.Logger.Info("KEDA asks about a trigger for the first time", "scaledobject", q.object, "query", plan.String(), "target", q.trigger.target)
+	object := q.object.String()
+	s.opts.Logger.Info("KEDA asks about a trigger for the first time", "scaledobject", object, "query", plan.String(), "target", q.trigger.target)
 	if len(q.trigger.unknown) > 0 {
-		s.opts.Logger.Warn("trigger has metadata that nothing reads", "scaledobject", q.object, "keys", q.trigger.unknown)
+		s.opts.Logger.Warn("trigger has metadata that nothing reads", "scaledobject", object, "keys", q.trigger.unknown)
 	}
 }
 
@@ -287,7 +274,7 @@ func (s *Server) announce(st *state, c *change) {
 		st.expensive.Store(false)
 	}
 	if c.news {
-		s.metrics.transitions[d.stateName()].Inc()
+		s.metrics.transitions.WithLabelValues(d.stateName()).Inc()
 		s.logChange(st, object, c)
 	}
 	if st.key.Name != "" {

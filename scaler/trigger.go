@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -45,7 +46,7 @@ type trigger struct {
 	clampMin   *float64
 	clampMax   *float64
 	missing    Missing
-	unknown    []string // keys that nobody reads, sorted; the first few
+	unknown    []string // keys that nothing reads, sorted; the first few
 }
 
 // Fault is one fault of a trigger's metadata, at one key. It wraps ErrTrigger,
@@ -74,33 +75,19 @@ func (fs *faults) add(key, value, format string, args ...any) {
 	fs.addf(key, "%s: %q %w", key, value, fmt.Errorf(format, args...))
 }
 
-// parseTrigger reads a trigger's metadata. defaults apply where it says nothing
-// about missing data. The error is the first fault.
-func parseTrigger(md map[string]string, defaults Missing) (*trigger, error) {
-	t, fs := readTrigger(md, defaults)
-	if len(fs) > 0 {
-		return nil, fs[0]
-	}
-	return t, nil
-}
-
 // Check returns all that is wrong with a trigger's metadata, and the keys that
-// nothing reads. Where it finds nothing, GetMetricSpec answers. plan is how the
-// query was understood, nil if it wasn't.
-func Check(md map[string]string, queries *query.Engine) (found []*Fault, unread []string, plan *query.Plan) {
-	return check(md, queries, query.Scope{})
-}
-
-func check(md map[string]string, queries *query.Engine, scope query.Scope) (found []*Fault, unread []string, plan *query.Plan) {
-	t, fs := readTrigger(md, Missing{})
-	if strings.TrimSpace(t.query) == "" {
-		return fs, t.unknown, nil
+// nothing reads. Where it finds nothing, GetMetricSpec answers in a namespace with
+// the scope. plan is how the query was understood, nil if it wasn't.
+func Check(md map[string]string, queries *query.Engine, scope query.Scope) (found []*Fault, unread []string, plan *query.Plan) {
+	t, found := readTrigger(md, Missing{})
+	if blank(t.query) {
+		return found, t.unknown, nil
 	}
-	plan, err := t.compile(queries, scope)
-	if err != nil {
-		fs = append(fs, err)
+	plan, fault := t.compile(queries, scope)
+	if fault != nil {
+		found = append(found, fault)
 	}
-	return fs, t.unknown, plan
+	return found, t.unknown, plan
 }
 
 // compile compiles the query.
@@ -112,11 +99,14 @@ func (t *trigger) compile(queries *query.Engine, scope query.Scope) (*query.Plan
 	return plan, nil
 }
 
-// readTrigger reads all that can be read.
+func blank(text string) bool { return strings.TrimSpace(text) == "" }
+
+// readTrigger reads all that can be read of a trigger's metadata. defaults apply
+// where it says nothing about missing data.
 func readTrigger(md map[string]string, defaults Missing) (t *trigger, fs faults) {
 	t = &trigger{missing: defaults, query: md[keyQuery]}
 	t.unknown = checkKeys(md, &fs)
-	if strings.TrimSpace(t.query) == "" {
+	if blank(t.query) {
 		fs.addf(keyQuery, "%s is missing; write for example %s: sum(vllm:num_requests_running{namespace=\"default\"})", keyQuery, keyQuery)
 	}
 	var err error
@@ -124,20 +114,20 @@ func readTrigger(md map[string]string, defaults Missing) (t *trigger, fs faults)
 		fs.addf(keyOverTime, "%s: %w; write for example %s: avg, or leave it out", keyOverTime, err, keyOverTime)
 		t.over = query.LastOne // so that the query can be judged
 	}
-	switch target, ok := optional(md, keyTarget, "4", &fs); {
-	case !ok:
-	case target == nil:
+	switch target := optional(md, keyTarget, "4", &fs); {
+	case blank(md[keyTarget]):
 		fs.addf(keyTarget, "%s is missing; write the load that one replica should carry, for example %s: \"4\"", keyTarget, keyTarget)
+	case target == nil:
 	case *target < minTarget:
 		fs.add(keyTarget, md[keyTarget], "must be greater than 0, and KEDA counts in thousandths; write for example %s: \"4\" or \"500m\"", keyTarget)
 	default:
 		t.target = *target
 	}
-	if activation, _ := optional(md, keyActivation, "0", &fs); activation != nil {
+	if activation := optional(md, keyActivation, "0", &fs); activation != nil {
 		t.activation = *activation
 	}
-	t.clampMin, _ = optional(md, keyClampMin, "1", &fs)
-	t.clampMax, _ = optional(md, keyClampMax, "100", &fs)
+	t.clampMin = optional(md, keyClampMin, "1", &fs)
+	t.clampMax = optional(md, keyClampMax, "100", &fs)
 	if t.clampMin != nil && t.clampMax != nil && *t.clampMin > *t.clampMax {
 		fs.add(keyClampMin, md[keyClampMin], "is greater than %s %q; write for example %s: \"1\", %s: \"100\"", keyClampMax, md[keyClampMax], keyClampMin, keyClampMax)
 	}
@@ -146,56 +136,51 @@ func readTrigger(md map[string]string, defaults Missing) (t *trigger, fs faults)
 }
 
 func (t *trigger) readMissing(md map[string]string, fs *faults) {
-	value, ok := optional(md, keyIfNotFound, "0", fs)
+	value := optional(md, keyIfNotFound, "0", fs)
 	policy := md[keyOnMissing]
-	switch {
-	case policy == "" && value == nil:
+	if policy == "" && value == nil {
 		return // the default stands
-	case policy == "":
-		policy = Value.String() // a value alone says enough
 	}
 	var err error
-	if t.missing.Policy, err = ParseOnMissing(policy); err != nil {
+	if t.missing.Policy, err = ParseOnMissing(cmp.Or(policy, Value.String())); err != nil { // a value alone says enough
 		fs.addf(keyOnMissing, "%s: %w; write for example %s: error, or leave it out", keyOnMissing, err, keyOnMissing)
 		return
 	}
 	switch {
 	case t.missing.Policy != Value && value != nil:
 		fs.add(keyIfNotFound, md[keyIfNotFound], "goes with %s: value only, not with %s: %s", keyOnMissing, keyOnMissing, policy)
-	case t.missing.Policy == Value && value == nil && ok:
+	case t.missing.Policy == Value && blank(md[keyIfNotFound]):
 		fs.add(keyOnMissing, policy, "needs a %s, for example %s: \"1\"", keyIfNotFound, keyIfNotFound)
 	case value != nil:
 		t.missing.Value = *value
 	}
 }
 
-// optional reads a number or a quantity; nil if the key is absent or empty. ok
-// is false if it is neither.
-func optional(md map[string]string, key, example string, fs *faults) (number *float64, ok bool) {
+// optional reads a number or a quantity; nil if the key is absent or empty, or if
+// it is neither.
+func optional(md map[string]string, key, example string, fs *faults) *float64 {
 	s := md[key]
-	if strings.TrimSpace(s) == "" {
-		return nil, true
+	if blank(s) {
+		return nil
 	}
 	v, err := ParseQuantity(s)
 	if err != nil {
 		fs.add(key, s, "%w; write a number or a Kubernetes quantity, for example %s: %q", err, key, example)
-		return nil, false
+		return nil
 	}
-	return &v, true
+	return &v
 }
 
 // checkKeys refuses keys that differ from a known one in case only, which are
 // always typing errors, and returns those it can't judge.
 func checkKeys(md map[string]string, fs *faults) (unknown []string) {
 	for _, key := range slices.Sorted(maps.Keys(md)) {
-		if slices.Contains(knownKeys, key) || strings.HasSuffix(key, "FromEnv") {
-			continue
-		}
-		if i := slices.IndexFunc(knownKeys, func(known string) bool { return strings.EqualFold(key, known) }); i >= 0 {
+		i := slices.IndexFunc(knownKeys, func(known string) bool { return strings.EqualFold(key, known) })
+		switch {
+		case slices.Contains(knownKeys, key), strings.HasSuffix(key, "FromEnv"):
+		case i >= 0:
 			fs.addf(key, "%s is not read; write %s: %q", key, knownKeys[i], md[key])
-			continue
-		}
-		if len(unknown) < maxUnread {
+		case len(unknown) < maxUnread:
 			unknown = append(unknown, brief(key))
 		}
 	}
@@ -213,7 +198,4 @@ func (t *trigger) clamp(v float64) float64 {
 	return v
 }
 
-func (t *trigger) active(v float64) bool { return above(v, t.activation) }
-
-// above tells whether a value makes a trigger active.
-func above(v, activation float64) bool { return v > activation }
+func (t *trigger) active(v float64) bool { return v > t.activation }

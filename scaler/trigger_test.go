@@ -11,6 +11,15 @@ import (
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 )
 
+// parseTrigger is readTrigger with the first fault only.
+func parseTrigger(md map[string]string, defaults Missing) (*trigger, error) {
+	t, found := readTrigger(md, defaults)
+	if len(found) > 0 {
+		return nil, found[0]
+	}
+	return t, nil
+}
+
 func with(md map[string]string, kv ...string) map[string]string {
 	md = maps.Clone(md)
 	for i := 0; i < len(kv); i += 2 {
@@ -140,7 +149,7 @@ func TestCheckFindsAtOnceAllThatIsRefused(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			found, unread, plan := Check(tc.md, queries)
+			found, unread, plan := Check(tc.md, queries, query.Scope{})
 			var keys []string
 			for _, f := range found {
 				keys = append(keys, f.Key)

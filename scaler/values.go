@@ -1,9 +1,10 @@
 package scaler
 
 import (
+	"cmp"
 	"fmt"
 	"math"
-	"strings"
+	"regexp"
 
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 
@@ -26,32 +27,24 @@ func (t *trigger) spec(metric string) *pb.GetMetricSpecResponse {
 // noName is the metric's name if the query has none.
 const noName = "promql"
 
+// notInNames are the characters that a metric's name must not have.
+var notInNames = regexp.MustCompile(`[^a-zA-Z0-9_:.-]`)
+
 // metricName is the metric's name in the HPA, where it stands in a URL's path.
-// plan is nil if the query is not valid.
 func metricName(plan *query.Plan) string {
-	if plan == nil {
-		return noName
-	}
-	name := strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_', r == ':', r == '-', r == '.':
-			return r
-		}
-		return '-'
-	}, plan.Metric())
-	if name == "" {
-		return noName
-	}
-	return name
+	return cmp.Or(notInNames.ReplaceAllLiteralString(plan.Metric(), "-"), noName)
 }
 
 // reported returns a value as KEDA gets it: clamped, and 0 if it is negative,
 // which is what KEDA would make of it.
 func (t *trigger) reported(v float64) float64 { return max(t.clamp(v), 0) }
 
-// metricValue returns a value as KEDA gets it.
-func (t *trigger) metricValue(v float64, plan *query.Plan) (*pb.MetricValue, error) {
-	v = t.reported(v)
+// metricValue returns a decision's value as KEDA gets it.
+func (t *trigger) metricValue(d *decision, plan *query.Plan) (*pb.MetricValue, error) {
+	if d.err != nil {
+		return nil, d.err
+	}
+	v := t.reported(d.value)
 	if v > maxValue {
 		return nil, fmt.Errorf("%w that the HPA can count: %s is %v; divide it, and targetValue, by a power of ten", query.ErrNotOneNumber, plan, v)
 	}

@@ -2,7 +2,6 @@ package scaler
 
 import (
 	"context"
-	"slices"
 	"sync"
 )
 
@@ -23,10 +22,7 @@ func (w *watchers[K]) watch(key K) (changed <-chan struct{}, stop func()) {
 	return own, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		left := slices.DeleteFunc(w.all[key], func(c chan struct{}) bool { return c == own })
-		if w.all[key] = left; len(left) == 0 {
-			delete(w.all, key)
-		}
+		remove(w.all, key, func(c chan struct{}) bool { return c == own })
 	}
 }
 

@@ -62,7 +62,7 @@ func (c *Checker) trigger(r *report, t *trigger) *query.Plan {
 			}
 		}
 	}
-	found, unread, plan := scaler.Check(t.metadata, c.queries)
+	found, unread, plan := scaler.Check(t.metadata, c.queries, query.Scope{})
 	for _, f := range found {
 		r.fault(t, f.Key, f.Err)
 	}

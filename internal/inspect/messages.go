@@ -14,7 +14,7 @@ import (
 
 func count[N int | int64 | uint64](n N) int32 { return int32(min(n, math.MaxInt32)) } //nolint:gosec // bounded
 
-func summary(s scaler.Summary) *inspectv1.ScaledObjectSummary {
+func summary(s scaler.View) *inspectv1.ScaledObjectSummary {
 	out := &inspectv1.ScaledObjectSummary{Namespace: s.Namespace, Name: s.Name, Refusal: refusal(s.Refusal)}
 	for _, t := range s.Triggers {
 		out.Triggers = append(out.Triggers, &inspectv1.TriggerSummary{
@@ -29,13 +29,13 @@ func view(v scaler.View) *inspectv1.ScaledObject {
 		Namespace: v.Namespace, Name: v.Name, Refusal: refusal(v.Refusal),
 		TriggersTotal: count(v.Total), At: timestamppb.New(v.At),
 	}
-	for i := range v.Explained {
-		out.Triggers = append(out.Triggers, trigger(&v.Explained[i], v.At))
+	for i := range v.Triggers {
+		out.Triggers = append(out.Triggers, trigger(&v.Triggers[i], v.At))
 	}
 	return out
 }
 
-func trigger(e *scaler.Explained, at time.Time) *inspectv1.Trigger {
+func trigger(e *scaler.Trigger, at time.Time) *inspectv1.Trigger {
 	out := &inspectv1.Trigger{
 		Metadata:  metadata(&e.Metadata),
 		Evaluated: e.Evaluated,

@@ -25,7 +25,7 @@ const (
 // Scaler is what is asked about ScaledObjects.
 type Scaler interface {
 	Objects() []scaler.Object
-	Remembered(object scaler.Object) (scaler.Summary, error)
+	Remembered(object scaler.Object) (scaler.View, error)
 	Explain(ctx context.Context, object scaler.Object, series int) (scaler.View, error)
 	Follow(ctx context.Context, object scaler.Object, series int, send func(scaler.View) error) error
 }

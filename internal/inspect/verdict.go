@@ -21,7 +21,7 @@ var verdicts = map[string]string{
 }
 
 // verdict is what happens, and why, in a line.
-func verdict(e *scaler.Explained) string {
+func verdict(e *scaler.Trigger) string {
 	a, m := &e.Now, &e.Metadata
 	if a.Error != "" {
 		return "holding: " + strings.TrimPrefix(a.Error, scaler.ErrHeld.Error()+": ")
