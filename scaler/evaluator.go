@@ -133,15 +133,11 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			s.evaluator.due()
-		case <-ctx.Done():
-			workers.Wait()
-			return nil
-		}
+	for wait(ctx, nil, ticker.C) {
+		s.evaluator.due()
 	}
+	workers.Wait()
+	return nil
 }
 
 // work evaluates what is queued. A pause makes up for the time that it took.

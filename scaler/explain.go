@@ -106,8 +106,7 @@ func (st *state) view() Trigger {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if d := st.last.Load(); d != nil {
-		told := t.answer(d, st.plan)
-		shown.Told = &told
+		shown.Told = new(t.answer(d, st.plan))
 	}
 	h := &st.history
 	shown.Transitions, shown.Failures, shown.Results = reversed(h.transitions), reversed(h.failures), slices.Clone(h.results)

@@ -17,30 +17,25 @@ const (
 	maxLabel = 253
 )
 
+// The metrics of the listed triggers, and of how many are listed.
+var (
+	triggerValue  = triggerDesc("value", "The value of the last answer to KEDA, before clamping; absent while the scaler holds.")
+	triggerTarget = triggerDesc("target", "The target that one replica should carry.")
+	triggerActive = triggerDesc("active", "Whether the trigger is active by the last answer to KEDA; absent while the scaler holds.")
+	triggerHeld   = triggerDesc("held", "Whether the last answer to KEDA was an error by which KEDA holds.")
+	triggerAsked  = triggerDesc("asked_timestamp_seconds", "When KEDA asked last.")
+	triggersTotal = prometheus.NewDesc("keda_otel_scaler_triggers",
+		"Triggers that the scaler has in memory, by whether there are metrics of each (listed); KEDA does not tell which were deleted.", []string{"listed"}, nil)
+)
+
+func triggerDesc(name, help string) *prometheus.Desc {
+	labels := []string{"scaledobject_namespace", "scaledobject", "metric"}
+	return prometheus.NewDesc("keda_otel_scaler_trigger_"+name, help, labels, nil)
+}
+
 // listed collects the triggers that have metrics of their own: of those that KEDA
 // asks about, the ones that it asked about first. The others are counted.
-type listed struct {
-	s *Server
-
-	value, target, active, held, asked, triggers *prometheus.Desc
-}
-
-func newListed(s *Server) *listed {
-	of := []string{"scaledobject_namespace", "scaledobject", "metric"}
-	desc := func(name, help string) *prometheus.Desc {
-		return prometheus.NewDesc("keda_otel_scaler_trigger_"+name, help, of, nil)
-	}
-	return &listed{
-		s:      s,
-		value:  desc("value", "The value of the last answer to KEDA, before clamping; absent while the scaler holds."),
-		target: desc("target", "The target that one replica should carry."),
-		active: desc("active", "Whether the trigger is active by the last answer to KEDA; absent while the scaler holds."),
-		held:   desc("held", "Whether the last answer to KEDA was an error by which KEDA holds."),
-		asked:  desc("asked_timestamp_seconds", "When KEDA asked last."),
-		triggers: prometheus.NewDesc("keda_otel_scaler_triggers",
-			"Triggers that the scaler has in memory, by whether there are metrics of each (listed); KEDA does not tell which were deleted.", []string{"listed"}, nil),
-	}
-}
+type listed struct{ s *Server }
 
 // idle reports whether KEDA neither has a stream of the trigger nor has asked about it
 // since a moment.
@@ -49,7 +44,7 @@ func (st *state) idle(since time.Time) bool {
 }
 
 // states returns the listed triggers of all.
-func (l *listed) states(all []*state) []*state {
+func (l listed) states(all []*state) []*state {
 	since := l.s.opts.Now().Add(-forgetAfter)
 	all = slices.DeleteFunc(all, func(st *state) bool { return st.idle(since) })
 	slices.SortFunc(all, func(a, b *state) int {
@@ -59,15 +54,15 @@ func (l *listed) states(all []*state) []*state {
 }
 
 // Describe implements prometheus.Collector.
-func (l *listed) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{l.value, l.target, l.active, l.held, l.asked, l.triggers} {
+func (l listed) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{triggerValue, triggerTarget, triggerActive, triggerHeld, triggerAsked, triggersTotal} {
 		to <- d
 	}
 }
 
 // Collect implements prometheus.Collector. The cache of triggers is locked only while
 // it is copied.
-func (l *listed) Collect(to chan<- prometheus.Metric) {
+func (l listed) Collect(to chan<- prometheus.Metric) {
 	all := l.s.triggers.Values()
 	total := len(all)
 	all = l.states(all)
@@ -81,31 +76,31 @@ func (l *listed) Collect(to chan<- prometheus.Metric) {
 		}
 	}
 	for key, st := range newest {
-		l.collect(to, st, key[:])
+		st.collect(to, key[:])
 	}
 	for listed, n := range map[string]int{"true": len(all), "false": total - len(all)} {
-		to <- prometheus.MustNewConstMetric(l.triggers, prometheus.GaugeValue, float64(n), listed)
+		to <- prometheus.MustNewConstMetric(triggersTotal, prometheus.GaugeValue, float64(n), listed)
 	}
 }
 
-func (l *listed) collect(to chan<- prometheus.Metric, st *state, labels []string) {
+func (st *state) collect(to chan<- prometheus.Metric, labels []string) {
 	gauge := func(d *prometheus.Desc, v float64) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	gauge(l.target, st.trigger.Load().target)
-	gauge(l.asked, float64(st.askedAt().UnixMilli())/1e3)
+	gauge(triggerTarget, st.trigger.Load().target)
+	gauge(triggerAsked, float64(st.askedAt().UnixMilli())/1e3)
 	switch d := st.last.Load(); {
 	case d == nil:
 	case d.err != nil:
-		gauge(l.held, 1)
+		gauge(triggerHeld, 1)
 	default:
 		active := 0.0
 		if d.active {
 			active = 1
 		}
-		gauge(l.held, 0)
-		gauge(l.value, d.value)
-		gauge(l.active, active)
+		gauge(triggerHeld, 0)
+		gauge(triggerValue, d.value)
+		gauge(triggerActive, active)
 	}
 }
 

@@ -7,14 +7,10 @@ import (
 	"strings"
 )
 
-// suffixes are those of Kubernetes' resource.Quantity. The binary ones come
-// first: "Mi" must not be read as "M" and a rest.
-var suffixes = []struct {
-	text   string
-	factor float64
-}{
-	{"Ki", 1 << 10}, {"Mi", 1 << 20}, {"Gi", 1 << 30}, {"Ti", 1 << 40}, {"Pi", 1 << 50}, {"Ei", 1 << 60},
-	{"n", 1e-9}, {"u", 1e-6}, {"m", 1e-3}, {"k", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}, {"P", 1e15}, {"E", 1e18},
+// factors are those of the suffixes of Kubernetes' resource.Quantity.
+var factors = map[string]float64{
+	"n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
+	"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40, "Pi": 1 << 50, "Ei": 1 << 60,
 }
 
 var errNotQuantity = errors.New("is not a number")
@@ -22,16 +18,12 @@ var errNotQuantity = errors.New("is not a number")
 // ParseQuantity reads a finite number or a Kubernetes quantity such as 500m, as
 // triggers' targets are.
 func ParseQuantity(s string) (float64, error) {
-	digits, factor := strings.TrimSpace(s), 1.0
-	for _, x := range suffixes {
-		if rest, ok := strings.CutSuffix(digits, x.text); ok {
-			digits, factor = rest, x.factor
-			break
-		}
-	}
+	s = strings.TrimSpace(s)
+	digits := strings.TrimRight(s, "numkKMGTPEi")
+	factor, known := factors[s[len(digits):]]
 	v, err := strconv.ParseFloat(digits, 64)
 	// ParseFloat also takes hexadecimal, "inf" and "nan", which are no quantities.
-	if err != nil || strings.Trim(digits, "0123456789.eE+-") != "" || math.IsInf(v*factor, 0) {
+	if !known || err != nil || strings.Trim(digits, "0123456789.eE+-") != "" || math.IsInf(v*factor, 0) {
 		return 0, errNotQuantity
 	}
 	if factor < 1 {

@@ -82,7 +82,7 @@ func New(o Options) (*Server, error) {
 	s.triggers = newCache(MaxTriggers, s.objects.evictedLocked)
 	s.queries = newCache(maxQueries, func(_ triggerKey, st *state) { st.evicted.Store(true) })
 	if o.Registerer != nil {
-		if err := o.Registerer.Register(newListed(s)); err != nil {
+		if err := o.Registerer.Register(listed{s}); err != nil {
 			return nil, fmt.Errorf("registering the triggers' metrics: %w", err)
 		}
 	}
