@@ -41,7 +41,7 @@ func newEvaluator(s *Server) *evaluator {
 	}
 }
 
-// enqueue queues a trigger. It is called by those who push.
+// enqueue queues a trigger. A push calls it.
 func (e *evaluator) enqueue(st *state) {
 	if st.queued.Swap(true) {
 		return
@@ -156,7 +156,7 @@ func (e *evaluator) work(ctx context.Context, queue int) {
 					return
 				}
 			} else if i%16 == 15 {
-				runtime.Gosched() // those who push come first
+				runtime.Gosched() // pushes come first
 			}
 		}
 	}

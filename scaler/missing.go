@@ -2,7 +2,7 @@ package scaler
 
 import "fmt"
 
-// OnMissing says what to answer when a query's result is empty.
+// OnMissing is what to answer when a query's result is empty.
 type OnMissing int
 
 // What to answer when there is no data.

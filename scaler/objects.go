@@ -37,7 +37,7 @@ type objects struct {
 	refused  *lru.Cache[Object, Refusal]
 	watchers watchers[Object] // of changes of an object's triggers
 
-	mu            sync.Mutex // guards what follows; held while a trigger is added, before the cache's own
+	mu            sync.Mutex // guards what follows; locked while a trigger is added, before the cache's own
 	triggers      map[Object][]*state
 	restored      map[Object][]stored // from a snapshot: triggers that KEDA has not asked about since
 	restoredCount int

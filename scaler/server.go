@@ -34,7 +34,7 @@ const (
 type Options struct {
 	Queries    *query.Engine
 	WarmUp     time.Duration // after a start without a snapshot, during which every decision holds (0)
-	Missing    Missing       // for triggers that don't say (Hold)
+	Missing    Missing       // for triggers that don't have onMissing (Hold)
 	MaxStreams int           // open streams in all (100,000)
 	MaxListed  int           // triggers with metrics of their own; the others are counted (0)
 	// NamespaceLabel is the label that must have a ScaledObject's namespace for

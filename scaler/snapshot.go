@@ -97,9 +97,9 @@ func (s *Server) Restore(block []byte) error {
 	return nil
 }
 
-// Restored says that the store has what it had when the snapshot was taken, with
+// Restored is called when the store has what it had when the snapshot was taken, with
 // the times of samples moved back by so much. It comes after Restore, before the
-// server serves. The time in between is nobody's silence.
+// server serves. The time in between counts as no series' silence.
 func (s *Server) Restored(taken time.Time, moved time.Duration) {
 	was := s.start.Load()
 	now := s.now()

@@ -14,7 +14,7 @@ const leastHold = 30 * time.Second
 // bring the warm-up back.
 type start struct {
 	at        int64 // ms
-	without   bool  // no snapshot: nobody knows what was there before
+	without   bool  // no snapshot: what was there before is unknown
 	since     int64 // since when the data is complete that the store has, in ms
 	warmUpEnd int64 // when all senders are back, in ms
 	restored  int64 // up to when samples are from a snapshot, in ms; 0 if none was restored
@@ -48,6 +48,6 @@ func (s *Server) Reset(empty func()) {
 	s.opts.Logger.Warn("a request removed all data; the scaler holds its decisions", "until", s.warmUpUntil(s.start.Load()).UTC().Format(time.RFC3339))
 }
 
-// Started returns when the process started, or was reset, for those who must know
+// Started returns when the process started, or was reset, for callers that must know
 // whether data was removed meanwhile.
 func (s *Server) Started() time.Time { return time.UnixMilli(s.start.Load().at) }

@@ -53,7 +53,7 @@ type trigger struct {
 // and query.ErrBadQuery if it is the query's.
 type Fault struct {
 	Key string
-	// Err says what is wrong, and what to write. It begins with the key.
+	// Err is what is wrong, and what to write. It begins with the key.
 	Err error
 }
 
@@ -70,7 +70,7 @@ func (fs *faults) addf(key, format string, args ...any) {
 	*fs = append(*fs, &Fault{key, fmt.Errorf(format, args...)})
 }
 
-// add says what is wrong with the value of a key.
+// add adds what is wrong with the value of a key.
 func (fs *faults) add(key, value, format string, args ...any) {
 	fs.addf(key, "%s: %q %w", key, value, fmt.Errorf(format, args...))
 }
@@ -102,7 +102,7 @@ func (t *trigger) compile(queries *query.Engine, scope query.Scope) (*query.Plan
 func blank(text string) bool { return strings.TrimSpace(text) == "" }
 
 // readTrigger reads all that can be read of a trigger's metadata. defaults apply
-// where it says nothing about missing data.
+// where it has nothing about missing data.
 func readTrigger(md map[string]string, defaults Missing) (t *trigger, fs faults) {
 	t = &trigger{missing: defaults, query: md[keyQuery]}
 	t.unknown = checkKeys(md, &fs)
@@ -175,12 +175,13 @@ func optional(md map[string]string, key, example string, fs *faults) *float64 {
 // always typing errors, and returns those it can't judge.
 func checkKeys(md map[string]string, fs *faults) (unknown []string) {
 	for _, key := range slices.Sorted(maps.Keys(md)) {
+		if slices.Contains(knownKeys, key) || strings.HasSuffix(key, "FromEnv") {
+			continue
+		}
 		i := slices.IndexFunc(knownKeys, func(known string) bool { return strings.EqualFold(key, known) })
-		switch {
-		case slices.Contains(knownKeys, key), strings.HasSuffix(key, "FromEnv"):
-		case i >= 0:
+		if i >= 0 {
 			fs.addf(key, "%s is not read; write %s: %q", key, knownKeys[i], md[key])
-		case len(unknown) < maxUnread:
+		} else if len(unknown) < maxUnread {
 			unknown = append(unknown, brief(key))
 		}
 	}
