@@ -400,8 +400,8 @@ func TestReturned(t *testing.T) {
 		r.tick()
 		r.silence(60 * time.Second)
 		r.requireCause(kserve, 10, true, causeLoss)
-		r = restarted(r, 30*time.Second)
-		r.silence(28 * time.Second)
+		r = restarted(r, 30*time.Second) // which is no silence
+		r.silence(58 * time.Second)
 		r.holds(kserve, "the load of those that are stored is only a part")
 	})
 	t.Run("and one never returns", func(t *testing.T) {

@@ -115,11 +115,7 @@ func (s *Server) Restored(taken time.Time, moved time.Duration) {
 	defer s.objects.mu.Unlock()
 	for _, of := range s.objects.restored {
 		for i := range of {
-			outage := of[i].Outage
 			of[i].move(away - moved.Milliseconds())
-			if outage > 0 { // the series that were late then keep their arrivals
-				of[i].Outage = outage - moved.Milliseconds()
-			}
 			for j := range of[i].Results {
 				of[i].Results[j].At -= moved.Milliseconds()
 			}

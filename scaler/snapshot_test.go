@@ -275,3 +275,26 @@ func TestALoadThatWasNeverKnownIsNotZeroAfterARestart(t *testing.T) {
 	r.push("a", 3)
 	r.require(kserve, 3, true)
 }
+
+// TestASeriesThatEndedBeforeARestart is lost for as long afterwards as it would have
+// been without the restart: nothing was pushed after it ended.
+func TestASeriesThatEndedBeforeARestart(t *testing.T) {
+	for _, down := range []time.Duration{0, 20 * time.Second, 100 * time.Second} {
+		t.Run(down.String(), func(t *testing.T) {
+			r := newRig(t, Options{})
+			r.pods(3, 4)
+			r.require(kserve, 7, true)
+			r.wait(2 * time.Second)
+			r.end("1")
+			r.wait(time.Second)
+			r = restarted(r, down)
+			r.requireCause(kserve, 7, true, causeLoss)
+			r = restarted(r, down)
+			r.requireCause(kserve, 7, true, causeLoss)
+			r.goOn(10*time.Second, 3)
+			r.requireCause(kserve, 7, true, causeLoss)
+			r.goOn(5*time.Second, 3)
+			r.requireCause(kserve, 3, true, causeValue)
+		})
+	}
+}

@@ -15,10 +15,10 @@ import (
 // not in use yet. next returns one block after the other, then io.EOF; a block is
 // Restore's until the next call. After an error the store is empty again.
 //
-// The time since the snapshot does not count as silence of the series that were live
-// then: they arrived so much later. They are late until they are pushed again. Samples keep their own times. But if the
-// snapshot was taken in the future, our clock has been set back since, and samples are
-// moved with it.
+// The time since the snapshot is no sender's silence: all samples and markers arrived so
+// much later. Series are late until they are pushed again. Samples keep their own times.
+// But if the snapshot was taken in the future, our clock has been set back since, and
+// samples are moved with it.
 func (s *Store) Restore(taken time.Time, next func() ([]byte, error)) (series int, err error) {
 	if s.SeriesCount() > 0 {
 		return 0, errors.New("restoring into a store that is not empty")
@@ -145,24 +145,14 @@ func (r *restorer) readLabels(d *decoder) error {
 	return d.done()
 }
 
-// arrive moves the arrivals of the newest samples of the series that were live when
-// the snapshot was taken.
+// arrive moves all arrivals, and learns the push interval of each metric, as a sweep does.
 func (r *restorer) arrive(taken, away int64) {
 	for _, ser := range r.all {
-		if ser.interval > ser.name.interval.Load() && r.was(ser, taken) != Late {
-			ser.name.interval.Store(ser.interval) // as a sweep does
+		ser.restored = false // it is late only from now on
+		if was := ser.stateLocked(taken, r.s.opts.Lookback.Milliseconds()); was != Late && ser.interval > ser.name.interval.Load() {
+			ser.name.interval.Store(ser.interval)
 		}
+		ser.restored = true
+		ser.setArrivedLocked(ser.arrivedLocked() + away)
 	}
-	for _, ser := range r.all {
-		if r.was(ser, taken) == Live {
-			ser.setArrivedLocked(ser.arrivedLocked() + away)
-		}
-	}
-}
-
-// was returns the state of the series when the snapshot was taken.
-func (r *restorer) was(ser *Series, taken int64) State {
-	ser.restored = false
-	defer func() { ser.restored = true }()
-	return ser.stateLocked(taken, r.s.opts.Lookback.Milliseconds())
 }

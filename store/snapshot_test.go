@@ -202,8 +202,8 @@ func TestRestoredSeriesAreLateUntilTheyArePushed(t *testing.T) {
 	}
 }
 
-// TestDowntimeIsNoSilence of series that were live when the snapshot was taken. One
-// that was late already is silent since its last sample.
+// TestDowntimeIsNoSilence of any series: each is as silent as it was when the snapshot
+// was taken, and ended as long ago.
 func TestDowntimeIsNoSilence(t *testing.T) {
 	s, c := newStore(t, Options{})
 	for at := 0.0; at <= 60; at += 5 {
@@ -211,20 +211,25 @@ func TestDowntimeIsNoSilence(t *testing.T) {
 		push(t, s, series("m", "pod", "live"), at, 1)
 		if at <= 30 {
 			push(t, s, series("m", "pod", "late"), at, 2)
+			push(t, s, series("m", "pod", "ended"), at, 3)
 		}
 	}
+	a := s.Appender()
+	_, err := a.End(series("m", "pod", "ended"), ms(58))
+	require.NoError(t, err)
+	a.Commit()
 	r, rc := restoredAt(t, s, 130, Options{})
 	out, silent := survey(t, r, SurveyOptions{At: ms(130)})
 	require.Zero(t, out.Live, "until they are pushed again")
 	require.Equal(t, ms(130), silent["live"].Arrived)
-	require.Equal(t, ms(30), silent["late"].Arrived)
-	rc.at(200)
+	require.Equal(t, ms(100), silent["late"].Arrived)
+	require.Equal(t, ms(130), silent["ended"].Ended)
+	r, rc = restoredAt(t, r, 230, Options{})
+	_, silent = survey(t, r, SurveyOptions{At: ms(230)})
+	require.InDelta(t, 3, silent["ended"].Value, 0, "in the second snapshot, too, which is of 200 s after the sample")
+	rc.at(330)
 	r.Sweep()
-	require.Equal(t, 1, r.SeriesCount(), "a retention and one and a half push intervals after 30 s")
-	push(t, r, series("m", "pod", "live"), 200, 1)
-	out, silent = survey(t, r, SurveyOptions{At: ms(200)})
-	require.Equal(t, 1, out.Live)
-	require.Empty(t, silent)
+	require.Equal(t, 2, r.SeriesCount(), "a retention and one and a half push intervals after 200 s")
 }
 
 // TestRestoredSeriesThatEnds keeps its last value, though that is older than the

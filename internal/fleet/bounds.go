@@ -97,7 +97,7 @@ func (m *Model) low(i int, b *Bounds) {
 		if !ok || !reads {
 			continue
 		}
-		silence, least := m.silence(p)
+		silence := m.silence(p)
 		certainly, possibly := m.kept(i, s)
 		switch {
 		case m.isFresh(s):
@@ -111,7 +111,7 @@ func (m *Model) low(i int, b *Bounds) {
 				break // it takes nothing away
 			}
 			lost = append(lost, m.loss(s, p, ended))
-		case least < possibly:
+		case silence < possibly:
 			possible = append(possible, result{shape.kind, num, den})
 		}
 	}

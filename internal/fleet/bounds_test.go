@@ -195,12 +195,12 @@ func (d *ideal) Restart(restore bool) (float64, bool) {
 	return 0, false
 }
 
-// restored moves what it started with by the time in between, which is not the silence of
-// the series that were live. All are lost now, and the value at the snapshot is an entry.
+// restored moves what it started with by the time in between, which is no sender's
+// silence. All series are lost now, and the value at the snapshot is an entry.
 func (d *ideal) restored(away float64) {
 	for _, is := range d.series {
-		if p, marked, ok := lastOf(is.pushes); ok && !marked && d.savedAt-p.at-p.moved < d.late(is.s) {
-			is.pushes[len(is.pushes)-1].moved += away
+		for i := range is.pushes {
+			is.pushes[i].moved += away
 		}
 	}
 	for i := range d.shapes {

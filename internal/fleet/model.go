@@ -47,10 +47,9 @@ type push struct {
 	at, share float64
 	marker    bool
 	// By how much restores have moved its arrival: the time between a snapshot and
-	// the restart is not the silence of a series that was live at the snapshot.
-	// mayMove is greater where the series may or may not have been late then.
-	moved, mayMove float64
-	learnt         [2]learnt // if the product has removed the series before, and if it has not
+	// the restart is no sender's silence.
+	moved  float64
+	learnt [2]learnt // if the product has removed the series before, and if it has not
 }
 
 // learnt is the push interval that the product has learnt, 0 if none, and whether the
@@ -232,25 +231,16 @@ func (m *Model) startProcess() {
 	m.restarted(taken)
 }
 
-// arrive moves the arrival of a restored series that was live when the snapshot was
-// taken.
+// arrive moves what arrived before a snapshot by the time between it and the restart.
 func (m *Model) arrive(s *Sender, taken float64) {
-	if n := len(s.stored); n > 0 && !s.stored[n-1].marker {
-		p := &s.stored[n-1]
-		if taken-p.at-p.mayMove < m.late(s) {
-			p.mayMove += m.Now - taken
-		}
-		if taken-p.at-p.moved < m.soonest(s) {
-			p.moved += m.Now - taken
-		}
+	for i := range s.stored {
+		s.stored[i].moved += m.Now - taken
 	}
 }
 
 // silence returns for how long the product takes a sender to have been silent since a
-// push, at most and at least.
-func (m *Model) silence(p push) (most, least float64) {
-	return m.Now - p.at - p.moved, m.Now - p.at - p.mayMove
-}
+// push.
+func (m *Model) silence(p push) float64 { return m.Now - p.at - p.moved }
 
 // isRestored reports whether a push is from a snapshot: its series is late until it is
 // pushed again.

@@ -92,9 +92,10 @@ func (m *Model) returned(*Sender) {
 			if !ok {
 				continue
 			}
-			newest = max(newest, p.at)
+			arrived := p.at + p.moved
+			newest = max(newest, arrived)
 			if s.Serves {
-				oldest = min(oldest, p.at)
+				oldest = min(oldest, arrived)
 				away++
 			}
 		}
@@ -178,7 +179,7 @@ func (m *Model) recordShape(i int, now *moment) {
 		}
 		p, marked, ok := s.last()
 		num, den, _ := shape.of(s, p.share)
-		silence, least := m.silence(p)
+		silence := m.silence(p)
 		forgotten := ok && m.mayBeForgotten(i, s, silence) || !ok && !m.isRefused(s)
 		switch {
 		case m.isFresh(s):
@@ -187,7 +188,7 @@ func (m *Model) recordShape(i int, now *moment) {
 			complete = false
 			completeKnown = completeKnown && forgotten
 			cut = cut || !marked
-		case ok && least < Retention+m.longest():
+		case ok && silence < Retention+m.longest():
 			complete, completeKnown = false, false // it may be among the lost
 		}
 		if s.Serves {
@@ -197,7 +198,7 @@ func (m *Model) recordShape(i int, now *moment) {
 				known.add(n, d)
 			}
 		}
-		if ok && !marked && !m.isFresh(s) && least < Retention+m.longest() && (s.Serves || s.vanished > p.at+m.longest()) {
+		if ok && !marked && !m.isFresh(s) && silence < Retention+m.longest() && (s.Serves || s.vanished > p.at+m.longest()) {
 			first, last = min(first, p.at), max(last, p.at)
 		}
 		single := num
@@ -218,7 +219,7 @@ func (m *Model) recordShape(i int, now *moment) {
 		case m.Now-s.vanished <= m.late(s):
 			leaving += num
 		}
-		ended = ended || marked && least < 2*Retention
+		ended = ended || marked && silence < 2*Retention
 		// A push without load is no load that is rejected, although a count counts it.
 		rejecting = rejecting || m.isRefused(s)
 		if m.isRejected(s) {
