@@ -309,14 +309,15 @@ func (m *Model) push(s *Sender) {
 	s.rejected, s.refused = -never, -never
 }
 
-// forget drops what no bound refers to any more.
+// forget drops what no bound refers to any more. Restores keep the series of a sender
+// for longer.
 func (m *Model) forget() {
 	kept := m.Senders[:0]
 	for _, s := range m.Senders {
 		if n := len(s.stored); n > 400 {
 			s.stored = append(s.stored[:0], s.stored[n-200:]...)
 		}
-		if s.exists() || m.Now-s.Gone < 3*Retention {
+		if p, _, ok := s.last(); s.exists() || m.Now-s.Gone < 3*Retention || ok && m.silence(p) < 2*Retention {
 			kept = append(kept, s)
 		}
 	}

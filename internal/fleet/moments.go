@@ -119,8 +119,13 @@ func (m *Model) restarted(taken float64) {
 		st.disturbed = m.Now
 		if st.fresh = -never; m.fresh {
 			st.fresh = m.Now
-		} else if st.seen > taken {
-			st.seen = never // the state is of an idle query
+		} else {
+			// The last complete value counts for one retention after the last rejection that
+			// the process knows of, and is moved like arrivals.
+			st.rejected = min(st.rejected, taken) + m.Now - taken
+			if st.seen > taken {
+				st.seen = never // the state is of an idle query
+			}
 		}
 		if st.completeKnown = -never; n > 0 {
 			st.completeKnown = m.moments[n-1].complete[i]
