@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -13,8 +12,8 @@ import (
 // when they change: a sample was appended, or a series was created, ended, became
 // silent or was freed.
 //
-// It stores its series while there is room for them, so that reading them again looks
-// nothing up. Without room it only notifies, and each read looks the series up.
+// A read stores the series if there is room for them, so that reading them again looks
+// nothing up. Without room, each read looks the series up.
 type Selection struct {
 	// dirty is set by the first change after Arm, so that the thousands that may
 	// follow cost one load each.
@@ -24,16 +23,12 @@ type Selection struct {
 	s        *Store
 	matchers []*labels.Matcher
 	window   time.Duration // how far back the reader looks
+	key      labels.Label  // in the index of selections
 
-	// series is nil if the selection does not store its series; readers may have it, so
-	// that it is appended to or replaced. It is written with Store.mu locked.
-	series atomic.Pointer[[]*Series]
-
-	// All guarded by Store.mu.
-	key     selectionKey // in the index
-	loading bool         // Select is looking the older series up
-	newer   []*Series    // created while loading
-	freed   bool         // some were freed while loading
+	// series is nil while the selection does not store its series; readers may have it,
+	// so that it is appended to or replaced. It is written with Store.mu locked.
+	series  atomic.Pointer[[]*Series]
+	changes int // series created and freed so far; guarded by Store.mu
 }
 
 // Select selects the series that match all of ms. The caller must Close the selection.
@@ -49,59 +44,25 @@ type Selection struct {
 func (s *Store) Select(ms []*labels.Matcher, window time.Duration, changed func()) (*Selection, error) {
 	sel := &Selection{s: s, matchers: ms, window: window, changed: changed}
 	s.mu.Lock()
-	sel.loading = s.selected < s.MaxSelected()
 	s.selections.add(sel)
 	s.mu.Unlock()
-	older, err := sel.attach()
+	// To attach to a hundred thousand series takes a tenth of a second, for which new
+	// ones must not wait: they find the selection in the index.
+	found, err := s.index.Find(context.Background(), ms...)
 	if err != nil {
 		sel.Close()
 		return nil, err
 	}
-	sel.store(older)
-	return sel, nil
-}
-
-// attach attaches the selection to the series that exist, and returns those that it
-// was not attached to before. To look up a hundred thousand takes a tenth of a second,
-// for which new series must not wait: they find the selection in the index.
-func (sel *Selection) attach() (older []*Series, err error) {
-	found, err := sel.s.index.Find(context.Background(), sel.matchers...)
-	if err != nil {
-		return nil, err
-	}
 	for _, ser := range found {
-		if ser.attach(sel) {
-			older = append(older, ser)
-		}
+		ser.attach(sel)
 	}
-	return older, nil
-}
-
-// store stores the older series in front of those that were created meanwhile, if
-// there is room for all.
-func (sel *Selection) store(older []*Series) {
-	s := sel.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !sel.loading {
-		return
-	}
-	if sel.freed {
-		older = slices.DeleteFunc(older, (*Series).Freed)
-	}
-	all := slices.Concat(older, sel.newer)
-	sel.loading, sel.newer = false, nil
-	if s.selected+len(all) <= s.MaxSelected() {
-		sel.replaceLocked(&all)
-	}
+	return sel, nil
 }
 
 // addLocked adds a new series, with the store locked. Without room for it, the
 // selection removes all.
 func (sel *Selection) addLocked(ser *Series) {
-	if sel.loading {
-		sel.newer = append(sel.newer, ser)
-	}
+	sel.changes++
 	all := sel.series.Load()
 	switch {
 	case all == nil:
@@ -113,21 +74,11 @@ func (sel *Selection) addLocked(ser *Series) {
 	}
 }
 
-// removeFreedLocked removes freed series, with the store locked.
-func (sel *Selection) removeFreedLocked() {
-	sel.freed = true
-	sel.newer = slices.DeleteFunc(sel.newer, (*Series).Freed)
-	all := sel.series.Load()
-	if all == nil {
-		return
-	}
-	var left []*Series
-	for _, ser := range *all {
-		if !ser.Freed() {
-			left = append(left, ser)
-		}
-	}
-	sel.replaceLocked(&left)
+// clearLocked removes all series, with the store locked: some were freed. The next read
+// looks the others up.
+func (sel *Selection) clearLocked() {
+	sel.changes++
+	sel.replaceLocked(nil)
 }
 
 func (sel *Selection) replaceLocked(series *[]*Series) {
@@ -149,15 +100,26 @@ func (sel *Selection) Arm() { sel.dirty.Store(false) }
 // every change that returned before the call.
 func (sel *Selection) Armed() bool { return !sel.dirty.Load() }
 
-// Stored reports whether the selection stores its series.
-func (sel *Selection) Stored() bool { return sel.series.Load() != nil }
-
-// all returns the series.
+// all returns the series. It stores them for the next read if there is room, and if none
+// was created or freed during the look-up.
 func (sel *Selection) all(ctx context.Context) ([]*Series, error) {
 	if stored := sel.series.Load(); stored != nil {
 		return *stored, nil
 	}
-	return sel.s.index.Find(ctx, sel.matchers...)
+	s := sel.s
+	s.mu.Lock()
+	before := sel.changes
+	s.mu.Unlock()
+	found, err := s.index.Find(ctx, sel.matchers...)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sel.changes == before && s.selected+len(found) <= s.MaxSelected() {
+		sel.replaceLocked(&found)
+	}
+	return found, nil
 }
 
 // Instant returns the series as a view shows them. The view must not change
@@ -172,8 +134,7 @@ func (sel *Selection) Close() {
 	s := sel.s
 	s.mu.Lock()
 	s.selections.remove(sel)
-	sel.loading, sel.newer = false, nil
-	sel.replaceLocked(nil)
+	sel.clearLocked()
 	s.mu.Unlock()
 	// A failed look-up would leave the selection at its series, where it costs a flag,
 	// and a call without effect.
@@ -219,6 +180,47 @@ func (s *Store) SelectedCount() int {
 
 // MaxSelected returns the most series that selections store.
 func (s *Store) MaxSelected() int { return selectedPerSeries * s.opts.MaxSeries }
+
+// selectionIndex finds the selections that may match a new series. KServe generates
+// one query a deployment, all of the same few metric names: so each selection is under
+// one of the labels that its selector requires, or under none.
+type selectionIndex map[labels.Label]map[*Selection]struct{}
+
+// add chooses the label with the fewest selections: the one that distinguishes the
+// selector from others.
+func (x selectionIndex) add(sel *Selection) {
+	for _, m := range sel.matchers {
+		key := labels.Label{Name: m.Name, Value: m.Value}
+		required := m.Type == labels.MatchEqual && m.Value != ""
+		if required && (sel.key.Name == "" || len(x[key]) < len(x[sel.key])) {
+			sel.key = key
+		}
+	}
+	if x[sel.key] == nil {
+		x[sel.key] = map[*Selection]struct{}{}
+	}
+	x[sel.key][sel] = struct{}{}
+}
+
+func (x selectionIndex) remove(sel *Selection) {
+	if delete(x[sel.key], sel); len(x[sel.key]) == 0 {
+		delete(x, sel.key)
+	}
+}
+
+// matching returns the selections of a series.
+func (x selectionIndex) matching(lset labels.Labels) (all []*Selection) {
+	try := func(key labels.Label) {
+		for sel := range x[key] {
+			if matchesAll(lset, sel.matchers) {
+				all = append(all, sel)
+			}
+		}
+	}
+	try(labels.Label{})
+	lset.Range(try)
+	return all
+}
 
 func matchesAll(lset labels.Labels, ms []*labels.Matcher) bool {
 	for _, m := range ms {

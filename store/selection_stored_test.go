@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -41,9 +42,9 @@ func TestSelectionSeriesAreThoseThatMatch(t *testing.T) {
 		default:
 			found, err := s.index.Find(t.Context(), selectors[i]...)
 			require.NoError(t, err)
-			require.True(t, k.Stored())
 			in, err := k.Instant(t.Context(), &View{At: ms(float64(at))})
 			require.NoError(t, err)
+			require.True(t, stored(k))
 			require.ElementsMatch(t, found, in.series)
 			if len(found) > 0 {
 				require.Equal(t, found, in.series)
@@ -56,7 +57,7 @@ func TestSelectionSeriesAreThoseThatMatch(t *testing.T) {
 		}
 	}
 	require.Zero(t, s.SelectedCount())
-	require.Empty(t, s.selections.keys)
+	require.Empty(t, s.selections)
 }
 
 // podsOf tells series apart by a label; they print as all that hangs on them.
@@ -68,34 +69,52 @@ func podsOf(s *Store, all []*Series) []string {
 	return pods
 }
 
-// TestSelectMeetsWhatHappensMeanwhile, step by step.
-func TestSelectMeetsWhatHappensMeanwhile(t *testing.T) {
-	s, c := newStore(t, Options{})
+func stored(sel *Selection) bool { return sel.series.Load() != nil }
+
+// meanwhile is a context that calls a function once, during a look-up.
+type meanwhile struct {
+	context.Context
+	happens func()
+}
+
+func (m *meanwhile) Err() error {
+	if f := m.happens; f != nil {
+		m.happens = nil
+		f()
+	}
+	return nil
+}
+
+// TestReadMeetsWhatHappensMeanwhile, step by step.
+func TestReadMeetsWhatHappensMeanwhile(t *testing.T) {
+	s, _ := newStore(t, Options{})
 	pod := func(name string) *Series {
 		push(t, s, series("m", "pod", name), 0, 1)
-		return s.stripes.get(hashOf(series("m", "pod", name)), series("m", "pod", name), s.index)
+		return lookUp(s, series("m", "pod", name))
 	}
 	first, second, third := pod("1"), pod("2"), pod("3")
-	sel := &Selection{s: s, matchers: sel("m"), changed: func() {}, loading: true}
-	s.mu.Lock()
-	s.selections.add(sel)
-	s.mu.Unlock()
-	after := pod("4") // before the look-up
 	free := func(ser *Series) { s.free([]*Series{ser}, ms(200), touched{}) }
-	c.at(200)
-	require.True(t, first.attach(sel))
-	require.True(t, third.attach(sel))
-	free(second) // looked up, not attached yet
-	require.False(t, second.attach(sel))
-	require.False(t, after.attach(sel), "from the start")
-	free(third) // attached, not stored yet
-	require.False(t, sel.Stored())
-	sel.store([]*Series{first, third})
-	require.Equal(t, []string{"1", "4"}, podsOf(s, *sel.series.Load()))
-	require.Equal(t, 2, s.SelectedCount())
-	sel.Close()
+	k, err := s.Select(sel("m"), 0, func() {})
+	require.NoError(t, err)
+	for _, happens := range []func(){func() { free(second) }, func() { pod("4") }} {
+		k.clearLocked()
+		_, err = k.all(&meanwhile{t.Context(), happens})
+		require.NoError(t, err)
+		require.False(t, stored(k), "the look-up may not have seen it")
+	}
+	all, err := k.all(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"1", "3", "4"}, podsOf(s, all))
+	require.Equal(t, all, *k.series.Load())
+	require.Equal(t, 3, s.SelectedCount())
+	free(third)
+	require.False(t, stored(k))
+	second.detach(k)
+	second.attach(k)
+	require.Empty(t, second.selectionsLocked(), "it was freed")
+	k.Close()
 	require.Zero(t, s.SelectedCount())
-	require.Empty(t, s.selections.keys)
+	require.Empty(t, s.selections)
 	require.Empty(t, first.selectionsLocked())
 }
 
@@ -136,12 +155,16 @@ func TestSelectionSeriesComeAndGoMeanwhile(t *testing.T) {
 		})
 		k, err := s.Select(sel("m"), 0, func() {})
 		require.NoError(t, err)
+		for range 10 {
+			_, err := k.Instant(t.Context(), &View{})
+			require.NoError(t, err)
+		}
 		meanwhile.Wait()
 		found, err := s.index.Find(t.Context(), sel("m")...)
 		require.NoError(t, err)
-		require.True(t, k.Stored())
 		in, err := k.Instant(t.Context(), &View{At: ms(float64(200 * round))})
 		require.NoError(t, err)
+		require.True(t, stored(k))
 		require.Equal(t, podsOf(s, found), podsOf(s, in.series))
 		require.Equal(t, len(found), s.SelectedCount())
 		require.Equal(t, len(found), hung(k), "each has the selection, once")
@@ -189,25 +212,27 @@ func TestStoredSelectionsAreBounded(t *testing.T) {
 	add := func() *Selection {
 		k, err := s.Select(sel("m"), 0, func() {})
 		require.NoError(t, err)
+		_, err = k.all(t.Context())
+		require.NoError(t, err)
 		all = append(all, k)
 		return k
 	}
 	push(t, s, series("m", "pod", "0"), 0, 1)
 	push(t, s, series("m", "pod", "1"), 0, 1)
 	for range limit/2 - 1 {
-		require.True(t, add().Stored())
+		require.True(t, stored(add()))
 	}
 	push(t, s, series("m", "pod", "2"), 0, 1) // five times one more, for four that fit
 	lost := 0
 	for _, k := range all {
 		require.False(t, k.Armed())
-		if !k.Stored() {
+		if !stored(k) {
 			lost++
 		}
 	}
 	require.Positive(t, lost)
 	require.LessOrEqual(t, s.SelectedCount(), limit)
-	for add().Stored() {
+	for stored(add()) {
 		require.LessOrEqual(t, s.SelectedCount(), limit)
 	}
 	require.LessOrEqual(t, s.SelectedCount(), limit)
@@ -224,7 +249,7 @@ func TestStoredSelectionsAreBounded(t *testing.T) {
 		k.Close()
 	}
 	require.Zero(t, s.SelectedCount())
-	require.True(t, add().Stored())
+	require.True(t, stored(add()))
 }
 
 // TestNewSeriesIsTestedAgainstFewSelections: KServe makes a query for each of a
@@ -235,7 +260,7 @@ func TestNewSeriesIsTestedAgainstFewSelections(t *testing.T) {
 		_, err := s.Select(sel("m", "namespace", fmt.Sprint(i/500), "deployment", fmt.Sprint(i)), 0, func() {})
 		require.NoError(t, err)
 	}
-	for key, ws := range s.selections.keys {
+	for key, ws := range s.selections {
 		require.LessOrEqual(t, len(ws), 2, key)
 	}
 	push(t, s, series("m", "namespace", "1", "deployment", "700", "pod", "a"), 0, 1)

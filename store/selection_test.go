@@ -135,7 +135,6 @@ func TestClosedSelectionLeavesNothingBehind(t *testing.T) {
 	require.Equal(t, other.selections, ser.selectionsLocked())
 	other.Close()
 	require.Empty(t, ser.selectionsLocked())
-	require.Empty(t, s.selections.keys)
-	require.Empty(t, s.selections.labels)
+	require.Empty(t, s.selections)
 	require.Len(t, s.names, 1, "only the metric that has a series")
 }

@@ -51,16 +51,14 @@ func (s *Series) setSelectionsLocked(all []*Selection) {
 	}
 }
 
-// attach adds a selection; ok is false if the series has it already or is freed.
-func (s *Series) attach(sel *Selection) (ok bool) {
+// attach adds a selection, unless the series has it already or is freed.
+func (s *Series) attach(sel *Selection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := s.selectionsLocked()
-	if s.freed || slices.Contains(all, sel) {
-		return false
+	if !s.freed && !slices.Contains(all, sel) {
+		s.setSelectionsLocked(append(all[:len(all):len(all)], sel))
 	}
-	s.setSelectionsLocked(append(all[:len(all):len(all)], sel))
-	return true
 }
 
 // detach removes a selection, if the series has it.

@@ -104,7 +104,7 @@ func New(o Options) *Store {
 		described:  described{families: map[string]metadata.Metadata{}},
 		deltas:     deltas{senders: map[uint64][]deltaSeries{}},
 		rejected:   rejected{series: map[uint64]rejectedSeries{}, spaces: map[string]int{}, names: map[string]int{}},
-		selections: newSelectionIndex(),
+		selections: selectionIndex{},
 	}
 	s.clock.zero = s.opts.Now()
 	s.began.Store(s.clock.zero.UnixMilli())

@@ -122,7 +122,6 @@ func (w *sweep) setIntervals() {
 func (s *Store) free(idle []*Series, now int64, t touched) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	affected := touched{}
 	freed := idle[:0]
 	for _, ser := range idle {
 		ser.mu.Lock()
@@ -132,7 +131,9 @@ func (s *Store) free(idle []*Series, now int64, t touched) {
 		if !is {
 			continue
 		}
-		affected.add(selections)
+		for _, sel := range selections {
+			sel.clearLocked()
+		}
 		t.add(selections)
 		freed = append(freed, ser)
 		s.stripes.remove(ser)
@@ -142,9 +143,6 @@ func (s *Store) free(idle []*Series, now int64, t touched) {
 		}
 	}
 	s.count -= len(freed)
-	for sel := range affected {
-		sel.removeFreedLocked()
-	}
 	s.index.Remove(freed)
 	s.metrics.freed.Add(float64(len(freed)))
 }
