@@ -14,13 +14,13 @@ import (
 // the same time.
 const stripeCount = 64
 
-// stripe is one part of the series, chosen by hash.
+// stripe is one part of the series, chosen by hash. If another series has the hash of a
+// series already, that series is under the next number of the stripe that is free.
 type stripe struct {
 	mu     sync.RWMutex // guards what follows
 	most   int          // series since the map was made
 	series map[uint32]*Series
-	more   map[uint32][]*Series // those whose hash one in series has; there are few
-	_      [16]byte             // makes two stripes' locks be in two cache lines
+	_      [24]byte // makes two stripes' locks be in two cache lines
 }
 
 type stripes [stripeCount]stripe
@@ -35,47 +35,45 @@ func (st *stripes) get(hash uint32, lset labels.Labels, x *labelindex.Index[Seri
 	s := st.of(hash)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	ser := s.series[hash]
-	if ser == nil || x.Equal(ser.entry.Set, lset) {
-		return ser
-	}
-	for _, ser := range s.more[hash] {
-		if x.Equal(ser.entry.Set, lset) {
+	for ; ; hash += stripeCount {
+		if ser := s.series[hash]; ser == nil || x.Equal(ser.entry.Set, lset) {
 			return ser
 		}
 	}
-	return nil
 }
 
 func (st *stripes) put(ser *Series) {
-	hash := ser.entry.Hash
-	s := st.of(hash)
+	s := st.of(ser.entry.Hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.series[hash] != nil:
-		s.more[hash] = append(s.more[hash], ser)
-	case s.series == nil:
-		s.series, s.more = map[uint32]*Series{}, map[uint32][]*Series{}
-		fallthrough
-	default:
-		s.series[hash] = ser
+	s.putLocked(ser)
+}
+
+func (s *stripe) putLocked(ser *Series) {
+	if s.series == nil {
+		s.series = map[uint32]*Series{}
 	}
+	at := ser.entry.Hash
+	for s.series[at] != nil {
+		at += stripeCount
+	}
+	s.series[at] = ser
 	s.most = max(s.most, len(s.series))
 }
 
 func (st *stripes) remove(ser *Series) {
-	hash := ser.entry.Hash
-	s := st.of(hash)
+	at := ser.entry.Hash
+	s := st.of(at)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if same := s.more[hash]; len(same) == 0 {
-		delete(s.series, hash)
-	} else {
-		same = slices.DeleteFunc(append(same, s.series[hash]), func(o *Series) bool { return o == ser })
-		if s.series[hash], s.more[hash] = same[0], same[1:]; len(same) == 1 {
-			delete(s.more, hash)
-		}
+	for s.series[at] != ser {
+		at += stripeCount
+	}
+	delete(s.series, at)
+	for at += stripeCount; s.series[at] != nil; at += stripeCount { // its own number may be free now
+		next := s.series[at]
+		delete(s.series, at)
+		s.putLocked(next)
 	}
 	if 8*len(s.series) < s.most { // deletions do not make a map smaller
 		smaller := make(map[uint32]*Series, len(s.series))
@@ -89,8 +87,5 @@ func (st *stripes) snapshot(i int, dst []*Series) []*Series {
 	s := &st[i]
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for hash, ser := range s.series {
-		dst = append(append(dst, ser), s.more[hash]...)
-	}
-	return dst
+	return slices.AppendSeq(dst, maps.Values(s.series))
 }

@@ -11,34 +11,24 @@ import (
 // added. Some may have been removed when it returns. It locks the index for one chunk
 // at a time.
 func (x *Index[T]) Find(ctx context.Context, ms ...*labels.Matcher) (found []*T, err error) {
-	for valid := false; !valid; {
-		refs, filters, era := x.candidates(ms)
-		found, valid = nil, true
-		if len(filters) == 0 {
-			found = make([]*T, 0, len(refs))
-		}
-		for some := range slices.Chunk(refs, chunk) {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			if found, valid = x.appendMatching(found, some, filters, era); !valid {
-				break
-			}
-		}
-	}
-	return found, ctx.Err()
-}
-
-// candidates returns refs for appendMatching, and the matchers that are left.
-func (x *Index[T]) candidates(ms []*labels.Matcher) (refs []Ref, filters []*labels.Matcher, era int) {
 	x.mu.RLock()
 	lists, filters := x.listsLocked(ms)
-	era = x.era
+	items := x.items // those of the lists' refs, even if others get these refs meanwhile
 	if len(lists) == 0 {
-		lists = [][]Ref{x.items.refs()}
+		lists = [][]Ref{items.refs()}
 	}
 	x.mu.RUnlock()
-	return intersect(lists), filters, era
+	refs := intersect(lists)
+	if len(filters) == 0 {
+		found = make([]*T, 0, len(refs))
+	}
+	for some := range slices.Chunk(refs, chunk) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		found = x.appendMatching(found, items, some, filters)
+	}
+	return found, ctx.Err()
 }
 
 // listsLocked returns the refs of each matcher that names its values. The other
@@ -82,16 +72,12 @@ func (x *Index[T]) refsLocked(name string, values ...string) []Ref {
 	return union(lists)
 }
 
-// appendMatching appends those of the items that pass the filters to dst. It returns
-// false if the refs are not those of the era anymore.
-func (x *Index[T]) appendMatching(dst []*T, refs []Ref, filters []*labels.Matcher, era int) ([]*T, bool) {
+// appendMatching appends those of the items that pass the filters to dst.
+func (x *Index[T]) appendMatching(dst []*T, items table[T], refs []Ref, filters []*labels.Matcher) []*T {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	if era != x.era {
-		return dst, false
-	}
 	before := len(dst)
-	dst = x.items.appendItems(dst, refs)
+	dst = items.appendItems(dst, refs)
 	for _, m := range filters {
 		matched := map[string]bool{} // by value: thousands of items share a few
 		passed := dst[:before]
@@ -108,5 +94,5 @@ func (x *Index[T]) appendMatching(dst []*T, refs []Ref, filters []*labels.Matche
 		}
 		dst = passed
 	}
-	return dst, true
+	return dst
 }

@@ -36,9 +36,8 @@ type Index[T any] struct {
 	pairs []pair       // by number
 	spare []uint32     // numbers of pairs that no item has anymore
 	names map[string]map[string]uint32
-	items table[T]
-	last  Ref // the newest item's
-	era   int // how often items were renumbered
+	items table[T] // replaced when the items are renumbered
+	last  Ref      // the newest item's
 }
 
 type pair struct {
@@ -144,7 +143,6 @@ func (x *Index[T]) Remove(items []*T) {
 func (x *Index[T]) renumberLocked() {
 	before := x.items
 	x.items, x.last = table[T]{}, 0
-	x.era++
 	for _, item := range before.appendItems(nil, before.refs()) {
 		x.last++
 		x.entry(item).ref = x.last
