@@ -49,13 +49,13 @@ func (p *Plan) Explain(ctx context.Context, limit int) (*Explanation, error) {
 		ms := p.selectors[i].matchers
 		s := Selection{Selector: selectorText(ms)}
 		pr, shown, err := p.e.opts.Store.Show(ctx, limit, ms...)
-		if err == nil && pr.Live+pr.Ended+pr.Late == 0 {
+		if err == nil && pr == (store.Presence{}) {
 			s.Misses, err = p.e.misses(ctx, p.scope, ms)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrEvaluation, s.Selector, err)
 		}
-		s.Live, s.Ended, s.Late = pr.Live, pr.Ended, pr.Late
+		s.Live, s.Ended, s.Late = pr[store.Live], pr[store.Ended], pr[store.Late]
 		for _, ser := range shown {
 			s.Series = append(s.Series, Series{
 				Labels: ser.Labels, Ended: ser.State == store.Ended, Late: ser.State == store.Late, Value: ser.Last.F, At: time.UnixMilli(ser.Last.T), Histogram: ser.Histogram,
@@ -143,7 +143,7 @@ func (e *Engine) misses(ctx context.Context, scope Scope, ms []*labels.Matcher) 
 		if err == nil {
 			pr, err = e.opts.Store.Presence(ctx, slices.Concat(of...)...)
 		}
-		return pr.Live + pr.Ended + pr.Late
+		return pr[store.Live] + pr[store.Ended] + pr[store.Late]
 	}
 	miss := func(m *labels.Matcher, others ...[]*labels.Matcher) (one Miss) {
 		if err == nil {

@@ -63,7 +63,7 @@ func TestAClockThatIsSet(t *testing.T) {
 					require.Equal(t, Stored, push(t, s, series("m", "pod", "lives"), now(), 3))
 				}
 				p := present(t, s, "m")
-				require.Equal(t, []int{1, 1}, []int{p.Live, p.Late}, "15 s later")
+				require.Equal(t, []int{1, 1}, []int{p[Live], p[Late]}, "15 s later")
 				require.Equal(t, uint32(5000), s.Appender().Lookup(series("m", "pod", "lives")).interval)
 				c.wait(2 * time.Minute)
 				s.Sweep()

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/ring"
@@ -154,7 +154,7 @@ const (
 // clock that is hours late or from a queue, or by a limit. A result without them is
 // not complete.
 type rejected struct {
-	overflow atomic.Uint64 // rejections that found no room
+	unlisted prometheus.Counter // rejections that found no room
 
 	mu      sync.Mutex // guards what follows
 	series  map[uint64]rejectedSeries
@@ -212,7 +212,7 @@ func (r *rejected) add(lset labels.Labels, why error, now, until int64) (first b
 			r.expireLocked(now)
 		}
 		if len(r.series) >= maxRejected && !r.makeRoomLocked(namespaceOf(lset)) {
-			r.overflow.Add(1)
+			r.unlisted.Inc()
 			return false
 		}
 		one.lset = lset.Copy() // a part of the request

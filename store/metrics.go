@@ -20,6 +20,9 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 	f := promauto.With(reg)
+	counter := func(name, help string) prometheus.Counter {
+		return f.NewCounter(prometheus.CounterOpts{Name: "keda_otel_scaler_" + name, Help: help})
+	}
 	samples := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "keda_otel_scaler_samples_total",
 		Help: "Samples that the store received, by outcome.",
@@ -36,38 +39,27 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 		Name: "keda_otel_scaler_series_kept",
 		Help: "Series that triggers have selected, counted once for each selection.",
 	}, func() float64 { return float64(s.SelectedCount()) })
-	f.NewCounterFunc(prometheus.CounterOpts{
-		Name: "keda_otel_scaler_rejected_series_unlisted_total",
-		Help: "Rejections of load whose series found no room in the list of rejected series: results without them count as complete.",
-	}, func() float64 { return float64(s.rejected.overflow.Load()) })
 	for state := range states {
 		f.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "keda_otel_scaler_series_states",
 			Help:        "Series as the last sweep, one every few seconds, found them: live, late (nothing arrived for 1.5 push intervals) or ended (by their sender).",
 			ConstLabels: prometheus.Labels{"state": state.String()},
-		}, func() float64 { return float64(s.swept.states[state].Load()) })
+		}, func() float64 { return float64(s.swept.Load().states[state]) })
 	}
+	s.rejected.unlisted = counter("rejected_series_unlisted_total",
+		"Rejections of load whose series found no room in the list of rejected series: results without them count as complete.")
 	m := &metrics{
-		evicted: f.NewCounter(prometheus.CounterOpts{
-			Name: "keda_otel_scaler_samples_evicted_total",
-			Help: "Samples removed within the retention because their series had too many.",
-		}),
-		created: f.NewCounter(prometheus.CounterOpts{
-			Name: "keda_otel_scaler_series_created_total",
-			Help: "Series created.",
-		}),
-		freed: f.NewCounter(prometheus.CounterOpts{
-			Name: "keda_otel_scaler_series_freed_total",
-			Help: "Series freed after they had no sample for the retention, or by a reset.",
-		}),
+		evicted: counter("samples_evicted_total",
+			"Samples removed within the retention because their series had too many."),
+		created: counter("series_created_total", "Series created."),
+		freed: counter("series_freed_total",
+			"Series freed after they had no sample for the retention, or by a reset."),
+		steps: counter("clock_steps_total",
+			"Times that the machine's clock was set, by more than a second; stored times were moved with it."),
 		rejectedTotal:  rejected.WithLabelValues("all"),
 		rejectedMetric: rejected.WithLabelValues("metric"),
 		rejectedMemory: rejected.WithLabelValues("memory"),
 	}
-	m.steps = f.NewCounter(prometheus.CounterOpts{
-		Name: "keda_otel_scaler_clock_steps_total",
-		Help: "Times that the machine's clock was set, by more than a second; stored times were moved with it.",
-	})
 	for o := range outcomes {
 		m.samples[o] = samples.WithLabelValues(o.String())
 	}

@@ -9,36 +9,13 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// Presence counts the series of a selector by state.
-type Presence struct {
-	Live  int // pushed in time
-	Ended int // by their sender's staleness marker
-	Late  int // it missed a push
-}
+// Presence is how many series are in each state.
+type Presence [states]int
 
 // Presence returns the states of the series that match ms.
 func (s *Store) Presence(ctx context.Context, ms ...*labels.Matcher) (Presence, error) {
 	p, _, err := s.Show(ctx, 0, ms...)
 	return p, err
-}
-
-// count adds a series, and returns its state; ok is false if it has no sample.
-func (p *Presence) count(ser *Series, now, lookback int64) (state State, ok bool) {
-	ser.mu.Lock()
-	defer ser.mu.Unlock()
-	if ser.ring.Len() == 0 {
-		return 0, false
-	}
-	state = ser.stateLocked(now, lookback)
-	switch state {
-	case Ended:
-		p.Ended++
-	case Late:
-		p.Late++
-	default:
-		p.Live++
-	}
-	return state, true
 }
 
 // Shown is a series to be displayed.
@@ -53,20 +30,22 @@ type Shown struct {
 
 // Show is Presence, with the first limit series: late ones, then live ones, then
 // ended ones.
-func (s *Store) Show(ctx context.Context, limit int, ms ...*labels.Matcher) (Presence, []Shown, error) {
+func (s *Store) Show(ctx context.Context, limit int, ms ...*labels.Matcher) (p Presence, shown []Shown, err error) {
 	found, err := s.index.Find(ctx, ms...)
 	if err != nil {
-		return Presence{}, nil, err
+		return p, nil, err
 	}
-	var p Presence
 	var first [states][]*Series
 	now, lookback := s.now(), s.opts.Lookback.Milliseconds()
 	for _, ser := range found {
-		if state, ok := p.count(ser, now, lookback); ok && len(first[state]) < limit {
+		state, ok := ser.state(now, lookback)
+		if !ok {
+			continue
+		}
+		if p[state]++; len(first[state]) < limit {
 			first[state] = append(first[state], ser)
 		}
 	}
-	var shown []Shown
 	var builder labels.ScratchBuilder
 	for state, series := range first {
 		for _, ser := range series {

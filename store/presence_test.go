@@ -35,7 +35,7 @@ func TestShowPutsLateSeriesFirstAndEndedOnesLast(t *testing.T) {
 	}, shown)
 	p, shown, err = s.Show(t.Context(), 2, all)
 	require.NoError(t, err)
-	require.Equal(t, 1, p.Ended, "all are counted")
+	require.Equal(t, 1, p[Ended], "all are counted")
 	require.Len(t, shown, 2)
 	require.Equal(t, Live, shown[1].State)
 }

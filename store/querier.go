@@ -9,8 +9,6 @@ import (
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/prometheus/prometheus/util/annotations"
-
-	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/ring"
 )
 
 // Querier returns the samples in [mint, maxt] (ms), as far as the retention reaches.
@@ -135,17 +133,16 @@ func (v seriesView) Labels() labels.Labels { return v.lset }
 // Iterator copies the samples, so that nothing is locked while the caller iterates. It
 // reuses the memory of an iterator that the caller passes back.
 func (v seriesView) Iterator(it chunkenc.Iterator) chunkenc.Iterator {
-	own, ok := it.(*ring.Iterator)
+	own, ok := it.(*iterator)
 	if !ok {
-		own = ring.NewIterator()
+		own = newIterator()
 	}
-	own.Clear()
-	v.copyTo(own)
-	own.Rewind()
+	own.samples = v.appendTo(own.samples[:0])
+	own.rewind()
 	return own
 }
 
-func (v seriesView) copyTo(dst *ring.Iterator) {
+func (v seriesView) appendTo(dst points) points {
 	q, lookback := v.set.q, v.set.q.s.opts.Lookback.Milliseconds()
 	v.ser.mu.Lock()
 	defer v.ser.mu.Unlock()
@@ -154,10 +151,11 @@ func (v seriesView) copyTo(dst *ring.Iterator) {
 		if f.n > 0 {
 			f.end = f.endLocked(v.ser, lookback)
 		}
-		f.copyLocked(dst, v.ser, max(q.mint, q.now-v.ser.retentionLocked(&q.s.opts)), q.maxt)
-		return
+		return f.appendLocked(dst, v.ser, max(q.mint, q.now-v.ser.retentionLocked(&q.s.opts)), q.maxt)
 	}
-	if f := q.view.frameLocked(v.ser, lookback); f.live || !v.set.liveOnly {
-		f.copyLocked(dst, v.ser, q.mint, q.maxt)
+	f := q.view.frameLocked(v.ser, lookback)
+	if v.set.liveOnly && !f.live {
+		return dst
 	}
+	return f.appendLocked(dst, v.ser, q.mint, q.maxt)
 }

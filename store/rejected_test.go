@@ -98,13 +98,13 @@ func TestRejectedSeriesAreBoundedAndSharedByNamespace(t *testing.T) {
 		reject(t, s, series("m", "namespace", "many", "pod", fmt.Sprint(i)), 100, 1, ErrTooOld)
 	}
 	require.Len(t, s.rejected.series, maxRejected)
-	require.EqualValues(t, 10, s.rejected.overflow.Load())
+	require.EqualValues(t, 10, testutil.ToFloat64(s.rejected.unlisted))
 	for i := range 100 {
 		reject(t, s, series("m", "k8s_namespace_name", "few", "pod", fmt.Sprint(i)), 100, 1, ErrTooOld)
 	}
 	require.Equal(t, map[string]int{"many": maxRejected - 100, "few": 100}, s.rejected.spaces)
 	require.Len(t, s.rejected.series, maxRejected)
-	require.EqualValues(t, 10, s.rejected.overflow.Load())
+	require.EqualValues(t, 10, testutil.ToFloat64(s.rejected.unlisted))
 	for i := range 100 {
 		require.ErrorIs(t, s.Rejected(sel("m", "k8s_namespace_name", "few", "pod", fmt.Sprint(i))...), ErrTooOld)
 	}
@@ -112,10 +112,10 @@ func TestRejectedSeriesAreBoundedAndSharedByNamespace(t *testing.T) {
 		reject(t, s, series("m", "k8s_namespace_name", "few", "pod", fmt.Sprint(i)), 100, 1, ErrTooOld)
 	}
 	require.Equal(t, map[string]int{"many": maxRejected / 2, "few": maxRejected / 2}, s.rejected.spaces, "half each")
-	overflow := s.rejected.overflow.Load()
+	overflow := testutil.ToFloat64(s.rejected.unlisted)
 	require.Positive(t, overflow)
 	reject(t, s, series("m", "k8s_namespace_name", "few", "pod", "0"), 100, 1, ErrTooOld)
-	require.Equal(t, overflow, s.rejected.overflow.Load(), "a known series needs no room")
+	require.Equal(t, overflow, testutil.ToFloat64(s.rejected.unlisted), "a known series needs no room")
 	require.NoError(t, testutil.GatherAndCompare(registry, strings.NewReader(`
 # HELP keda_otel_scaler_rejected_series_unlisted_total Rejections of load whose series found no room in the list of rejected series: results without them count as complete.
 # TYPE keda_otel_scaler_rejected_series_unlisted_total counter

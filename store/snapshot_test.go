@@ -193,7 +193,7 @@ func TestRestoredSeriesAreLateUntilTheyArePushed(t *testing.T) {
 	for _, at := range []float64{60, 61, 100} {
 		r, rc := restoredAt(t, s, at, Options{})
 		require.Equal(t, Presence{Late: 3}, present(t, r, "narrow"), "restored at %v", at)
-		require.Equal(t, 1, present(t, r, "ended").Ended)
+		require.Equal(t, 1, present(t, r, "ended")[Ended])
 		found := lookUp(r, series("narrow", "pod", "a"))
 		require.Equal(t, ms(at), found.arrivedLocked(), "downtime is not the sender's silence")
 		rc.at(at + 1)

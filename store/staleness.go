@@ -42,6 +42,16 @@ func (s *Series) stateLocked(now, lookback int64) State {
 	}
 }
 
+// state returns the state of the series; ok is false if it has no samples.
+func (s *Series) state(now, lookback int64) (state State, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ring.Len() == 0 {
+		return 0, false
+	}
+	return s.stateLocked(now, lookback), true
+}
+
 // silentFromLocked returns from when on the series, which has samples, is silent if
 // nothing more arrives. It depends on arrivals, not on sample times: a sender whose
 // clock or queue lags by a minute is live while it pushes.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"sync"
@@ -31,24 +32,12 @@ type Options struct {
 }
 
 func (o *Options) setDefaults() {
-	if o.Retention <= 0 {
-		o.Retention = 2 * time.Minute
-	}
-	if o.MaxRetention <= 0 {
-		o.MaxRetention = 15 * time.Minute
-	}
-	if o.Lookback <= 0 || o.Lookback > o.Retention {
-		o.Lookback = o.Retention
-	}
-	if o.MaxSeries <= 0 {
-		o.MaxSeries = 1_000_000
-	}
-	if o.MaxSeriesPerMetric <= 0 {
-		o.MaxSeriesPerMetric = o.MaxSeries
-	}
-	if o.MaxSamplesPerSeries <= 0 {
-		o.MaxSamplesPerSeries = 1024
-	}
+	o.Retention = cmp.Or(o.Retention, 2*time.Minute)
+	o.MaxRetention = cmp.Or(o.MaxRetention, 15*time.Minute)
+	o.Lookback = min(cmp.Or(o.Lookback, o.Retention), o.Retention)
+	o.MaxSeries = cmp.Or(o.MaxSeries, 1_000_000)
+	o.MaxSeriesPerMetric = cmp.Or(o.MaxSeriesPerMetric, o.MaxSeries)
+	o.MaxSamplesPerSeries = cmp.Or(o.MaxSamplesPerSeries, 1024)
 	if o.Full == nil {
 		o.Full = func() bool { return false }
 	}
@@ -68,9 +57,9 @@ type Store struct {
 	described  described
 	rejected   rejected
 	deltas     deltas
-	sweeping   sync.Mutex  // locked during a sweep; guards sweptSteps
-	swept      sharedStats // of the last sweep
-	sweptSteps int64       // of the clock, as of the last sweep
+	sweeping   sync.Mutex                  // locked during a sweep; guards sweptSteps
+	swept      atomic.Pointer[seriesStats] // of the last sweep, for readers that must not block
+	sweptSteps int64                       // of the clock, as of the last sweep
 
 	mu          sync.Mutex // guards what follows, and that series, index and selections agree
 	count       int
@@ -106,6 +95,7 @@ func New(o Options) *Store {
 		rejected:   rejected{series: map[uint64]rejectedSeries{}, spaces: map[string]int{}, names: map[string]int{}},
 		selections: selectionIndex{},
 	}
+	s.swept.Store(&seriesStats{})
 	s.clock.zero = s.opts.Now()
 	s.began.Store(s.clock.zero.UnixMilli())
 	s.clock.offset.Store(s.began.Load())
@@ -125,7 +115,7 @@ func (s *Store) SeriesCount() int {
 
 // LargestMetric returns the most series that any one metric name had at the last
 // sweep.
-func (s *Store) LargestMetric() int { return int(s.swept.largest.Load()) }
+func (s *Store) LargestMetric() int { return int(s.swept.Load().largest) }
 
 // create is the slow path of an append: the first sample of a series.
 func (s *Store) create(lset labels.Labels, hash uint32) (*Series, error) {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"math"
-	"sync/atomic"
 	"time"
 )
 
@@ -26,21 +25,8 @@ type sweep struct {
 
 // seriesStats are the counts of a sweep.
 type seriesStats struct {
-	states  [states]int64
+	states  Presence
 	largest int32 // series of the metric name that has most
-}
-
-// sharedStats are the last sweep's, for readers that must not block anything.
-type sharedStats struct {
-	states  [states]atomic.Int64
-	largest atomic.Int32
-}
-
-func (s *sharedStats) set(to seriesStats) {
-	for i, n := range to.states {
-		s.states[i].Store(n)
-	}
-	s.largest.Store(to.largest)
 }
 
 // Sweep frees the series that have had no sample for the retention, notifies the
@@ -64,7 +50,7 @@ func (s *Store) Sweep() {
 		}
 	}
 	w.setIntervals()
-	s.swept.set(w.stats)
+	s.swept.Store(&w.stats)
 	if len(w.idle) > 0 {
 		s.free(w.idle, now, w.touched)
 	}
@@ -158,6 +144,6 @@ func (s *Store) Reset() {
 		all = s.stripes.snapshot(i, all[:0])
 		s.free(all, math.MaxInt64/2, t)
 	}
-	s.swept.set(seriesStats{})
+	s.swept.Store(&seriesStats{})
 	t.notify()
 }

@@ -99,20 +99,19 @@ func (f frame) endLocked(s *Series, lookback int64) int64 {
 	return max(last.T+int64(s.lag)+s.patienceLocked(lookback), last.T+f.shift+1)
 }
 
-// copyLocked appends the samples between mint and maxt to dst, and the staleness
+// appendLocked appends the samples between mint and maxt to dst, and the staleness
 // marker that silence implies.
-func (f frame) copyLocked(dst *ring.Iterator, s *Series, mint, maxt int64) {
+func (f frame) appendLocked(dst points, s *Series, mint, maxt int64) points {
 	for i := s.ring.Search(mint - f.shift); i < f.n; i++ {
 		in := s.ring.At(i)
 		if in.T += f.shift; in.T > maxt {
-			return
+			return dst
 		}
-		dst.Append(in)
+		dst = append(dst, point{in})
 	}
-	if f.n == 0 || f.live || s.ring.At(f.n-1).Stale() {
-		return
+	silent := f.n > 0 && !f.live && !s.ring.At(f.n-1).Stale()
+	if silent && f.end >= mint && f.end <= maxt {
+		dst = append(dst, point{ring.Sample{T: f.end, V: ring.StaleNaN}})
 	}
-	if f.end >= mint && f.end <= maxt {
-		dst.Append(ring.Sample{T: f.end, V: ring.StaleNaN})
-	}
+	return dst
 }

@@ -1,5 +1,5 @@
-// Package ring stores the samples of one series: a bounded ring, ordered by time,
-// and Prometheus' iterator over a copy of it. It does not lock; its owner does.
+// Package ring stores the samples of one series: a bounded ring, ordered by time. It
+// does not lock; its owner does.
 package ring
 
 import (
