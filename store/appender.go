@@ -241,12 +241,9 @@ func (a *Appender) toLocked(ser *Series, in ring.Sample, ahead uint32, start int
 		}
 	}
 	first := ser.ring.Len() == 0
-	out, evicted := ser.appendLocked(&a.s.opts, a.now, in, ahead, start)
+	out := ser.appendLocked(a, in, ahead, start)
 	if first {
 		ser.flags |= a.origin(ser.ring.Len() > 1, in.T, delta)
-	}
-	if evicted {
-		a.evicted++
 	}
 	if delta && a.sender != 0 && ser.flags&flagDelta == 0 {
 		ser.flags |= flagDelta

@@ -99,7 +99,8 @@ func (s *Series) repeatTotal(a *Appender, idle *int64) bool {
 	if silence <= 0 {
 		return true
 	}
-	s.pushLocked(ring.Sample{T: last.T + silence, V: last.V, Hist: last.Hist}, a.now, a.now-s.retentionLocked(o), o.MaxSamplesPerSeries)
+	s.pushLocked(a, ring.Sample{T: last.T + silence, V: last.V, Hist: last.Hist}, a.now-s.retentionLocked(o))
+	s.setArrivedLocked(a.now)
 	a.touchLocked(s)
 	return true
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"math"
 	"slices"
 	"sync"
 
@@ -77,102 +76,96 @@ func (s *Series) Freed() bool {
 	return s.freed
 }
 
-// arrivedLocked returns when the newest sample arrived, in ms; there must be one.
-func (s *Series) arrivedLocked() int64 { return s.ring.Last().T + int64(s.lag) }
-
-// pushLocked adds a newer sample, which arrived at that time.
-func (s *Series) pushLocked(in ring.Sample, arrived int64, mint int64, limit int) (evicted bool) {
-	s.lag = int32(min(arrived-in.T, math.MaxInt32)) //nolint:gosec // not negative but for the ms by which a marker may be moved
+// pushLocked adds a newer sample.
+func (s *Series) pushLocked(a *Appender, in ring.Sample, mint int64) {
 	n := s.ring.Len()
-	if evicted = s.ring.Push(in, mint, limit); s.ring.Len() <= n {
+	if s.ring.Push(in, mint, a.s.opts.MaxSamplesPerSeries) {
+		a.evicted++
+	}
+	if s.ring.Len() <= n {
 		s.flags = s.flags&^flagBegun | flagEarlier // the oldest was dropped
 	}
-	return evicted
 }
 
-// appendLocked stores one sample, and reports the outcome and whether the ring dropped
-// another one. A sample from the future has the time of its arrival; ahead is how far
-// it was moved. start is when the counter was zero, or 0.
-func (s *Series) appendLocked(o *Options, now int64, in ring.Sample, ahead uint32, start int64) (Outcome, bool) {
-	mint := now - o.Retention.Milliseconds()
-	if s.watched != nil {
-		mint = now - s.retentionLocked(o)
-	}
-	lookback := o.Lookback.Milliseconds()
-	limit := o.MaxSamplesPerSeries
+// appendLocked stores one sample, and reports the outcome. A sample from the future has
+// the time of its arrival; ahead is how far it was moved. start is when the counter was
+// zero, or 0.
+func (s *Series) appendLocked(a *Appender, in ring.Sample, ahead uint32, start int64) Outcome {
+	o := &a.s.opts
+	mint := a.now - s.retentionLocked(o)
 	if s.ring.Len() == 0 {
-		s.ahead = ahead
-		s.startLocked(start, in, mint, limit)
-		if in.Hist != nil {
-			in.Hist = ring.WithResetHint(nil, in.Hist)
-		}
-		return outcomeOf(ahead), s.pushLocked(in, now, mint, limit)
+		s.startLocked(a, start, in, mint)
+		return s.newestLocked(a, in, ahead, nil, mint)
 	}
 	last := s.ring.Last()
 	if s.repeatsLocked(in.T, ahead) {
-		return Duplicate, false
+		return Duplicate
 	}
 	if in.T == last.T && in.Stale() {
 		in.T++ // the series ended with this sample; both are stored
 	}
 	switch {
-	case in.T > last.T:
-		if in.Stale() && last.Stale() {
-			return Duplicate, false
+	case in.T < last.T:
+		if !s.ring.Insert(in, mint, o.MaxSamplesPerSeries) {
+			return Duplicate
 		}
-		arrived := last.T + int64(s.lag)
-		silentFrom := arrived + s.patienceLocked(lookback)
-		switch {
-		case s.restored:
-			s.restored = false // the gap is our own
-			if in.Stale() {    // and the last value stays, with the arrival that the restore has moved
-				in.T = min(in.T, max(now-int64(s.lag), last.T+1))
-				mint = min(mint, last.T)
-			}
-		case !in.Stale() && !last.Stale(): // a marker comes when its series ends
-			s.learnIntervalLocked(now-arrived, in.T, last.T, lookback)
-		}
-		var evicted bool
-		silentFrom = max(silentFrom, last.T+1)
-		marked := silentFrom < in.T && silentFrom <= now && !last.Stale()
-		if marked && start > last.T && start < silentFrom {
-			evicted = s.startLocked(start, in, mint, limit)
-		}
-		if marked {
-			// The series was silent in between: later reads return what reads returned then.
-			evicted = s.ring.Push(ring.Sample{T: silentFrom, V: ring.StaleNaN}, mint, limit) || evicted
-			last.T = silentFrom
-		}
-		if start > last.T {
-			evicted = s.startLocked(start, in, mint, limit) || evicted
-		}
-		s.ahead = ahead
-		if in.Hist != nil {
-			in.Hist = ring.WithResetHint(last.Hist, in.Hist)
-		}
-		return outcomeOf(ahead), s.pushLocked(in, now, mint, limit) || evicted
+		s.ring.ClearResetHint(s.ring.Search(in.T) + 1)
+		return OutOfOrder
 	case in.T == last.T && ahead > 0:
 		// Both were moved to the time of their arrival; the later one is newer.
 		s.ahead = ahead
 		s.ring.Set(s.ring.Len()-1, in)
-		return Future, false
-	case in.T == last.T:
-		return Duplicate, false
-	default:
-		if !s.ring.Insert(in, mint, limit) {
-			return Duplicate, false
-		}
-		s.ring.ClearResetHint(s.ring.Search(in.T) + 1)
-		return OutOfOrder, false
+		return Future
+	case in.T == last.T, in.Stale() && last.Stale():
+		return Duplicate
 	}
+	arrived := last.T + int64(s.lag)
+	lookback := o.Lookback.Milliseconds()
+	silentFrom := max(arrived+s.patienceLocked(lookback), last.T+1)
+	switch {
+	case s.restored:
+		s.restored = false // the gap is our own
+		if in.Stale() {    // and the last value stays, with the arrival that the restore has moved
+			in.T = min(in.T, max(a.now-int64(s.lag), last.T+1))
+			mint = min(mint, last.T)
+		}
+	case !in.Stale() && !last.Stale(): // a marker comes when its series ends
+		s.learnIntervalLocked(a.now-arrived, in.T, last.T, lookback)
+	}
+	if silentFrom < in.T && silentFrom <= a.now && !last.Stale() {
+		if start > last.T && start < silentFrom {
+			s.startLocked(a, start, in, mint)
+		}
+		// The series was silent in between: later reads return what reads returned then.
+		s.pushLocked(a, ring.Sample{T: silentFrom, V: ring.StaleNaN}, mint)
+		last.T = silentFrom
+	}
+	if start > last.T {
+		s.startLocked(a, start, in, mint)
+	}
+	return s.newestLocked(a, in, ahead, last.Hist, mint)
+}
+
+// newestLocked adds the newest sample. The histogram before it is prev, or nil.
+func (s *Series) newestLocked(a *Appender, in ring.Sample, ahead uint32, prev *histogram.FloatHistogram, mint int64) Outcome {
+	s.ahead = ahead
+	if in.Hist != nil {
+		in.Hist = ring.WithResetHint(prev, in.Hist)
+	}
+	s.pushLocked(a, in, mint)
+	s.setArrivedLocked(a.now)
+	if ahead > 0 {
+		return Future
+	}
+	return Stored
 }
 
 // startLocked adds a zero at the start time of a counter, which must be after all
 // samples: so rate() and increase() include what was counted before the first sample,
 // and detect a restart that the value does not show.
-func (s *Series) startLocked(start int64, in ring.Sample, mint int64, limit int) (evicted bool) {
+func (s *Series) startLocked(a *Appender, start int64, in ring.Sample, mint int64) {
 	if start == 0 || start < mint || start >= in.T || in.Stale() {
-		return false
+		return
 	}
 	zero := ring.Sample{T: start}
 	if h := in.Hist; h != nil {
@@ -181,20 +174,13 @@ func (s *Series) startLocked(start int64, in ring.Sample, mint int64, limit int)
 			Schema:           h.Schema, ZeroThreshold: h.ZeroThreshold, CustomValues: h.CustomValues,
 		}
 	}
-	return s.ring.Push(zero, mint, limit)
+	s.pushLocked(a, zero, mint)
 }
 
 // repeatsLocked reports whether a sample that was moved to t is the newest one, sent
 // again: its own time is the same.
 func (s *Series) repeatsLocked(t int64, ahead uint32) bool {
 	return ahead > 0 && s.ahead > 0 && t+int64(ahead) == s.ring.Last().T+int64(s.ahead)
-}
-
-func outcomeOf(ahead uint32) Outcome {
-	if ahead > 0 {
-		return Future
-	}
-	return Stored
 }
 
 // addLocked turns a delta into the running total to be stored; ok is false if the

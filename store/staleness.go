@@ -133,7 +133,13 @@ func (s *Series) idleLocked(o *Options, now int64) bool {
 	return s.ring.Len() == 0 || s.ring.Last().T < mint && s.arrivedLocked() < mint
 }
 
+// arrivedLocked returns when the newest sample arrived, in ms; there must be one.
+func (s *Series) arrivedLocked() int64 {
+	return s.ring.Time(s.ring.Len()-1) + int64(s.lag)
+}
+
 // setArrivedLocked sets when the newest sample arrived, in ms.
 func (s *Series) setArrivedLocked(at int64) {
-	s.lag = int32(min(max(at-s.ring.Last().T, math.MinInt32), math.MaxInt32)) //nolint:gosec // bounded right here
+	lag := at - s.ring.Time(s.ring.Len()-1)
+	s.lag = int32(min(max(lag, math.MinInt32), math.MaxInt32)) //nolint:gosec // bounded right here
 }
