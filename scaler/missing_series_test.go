@@ -427,6 +427,22 @@ func TestReturned(t *testing.T) {
 	})
 }
 
+// TestAnEntryExpiresWhileNothingIsPushed: its series is back and lost again, so that it
+// expires at another time than any series is forgotten.
+func TestAnEntryExpiresWhileNothingIsPushed(t *testing.T) {
+	r := newRig(t, Options{})
+	r.pods(10, 10, 10)
+	r.require(kserve, 30, true)
+	first := r.ms.Load()
+	r.steps(6, func() { r.push("1", 10); r.push("2", 10) })
+	r.steps(6, func() { r.push("2", 10) })
+	r.steps(2, func() { r.push("0", 10); r.push("2", 10) })
+	r.silence(time.Duration(first+119_000-r.ms.Load()) * time.Millisecond)
+	r.require(kserve, 30, true) // as of the first loss
+	r.silence(2 * time.Second)
+	r.require(kserve, 20, true) // as of the others
+}
+
 // TestEvaluationFails for a reason other than data: hold, and never cache the failure.
 func TestEvaluationFails(t *testing.T) {
 	boom := errors.New("no slot")

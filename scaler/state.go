@@ -142,7 +142,6 @@ func (s *Server) decideLocked(ctx context.Context, st *state, t *trigger, start 
 	m.follow(s.opts.Queries.ClockShift())
 	retention := s.opts.Queries.Retention().Milliseconds()
 	c := assess(survey, retention)
-	until := c.until
 	sit := situation{
 		trigger: t, plan: st.plan, at: c.at,
 		absent: !c.needed, silent: c.live == 0 && len(c.lost) == 0 && c.seen > 0, lost: len(c.lost), uncovered: c.uncovered,
@@ -151,12 +150,12 @@ func (s *Server) decideLocked(ctx context.Context, st *state, t *trigger, start 
 		seen:     m.Seen || c.seen > 0, active: m.Active || !m.Known, patience: s.opts.WarmUp,
 	}
 	if start.without {
-		sit.wait(start.warmUpEnd+m.shift, &until)
+		sit.wait(start.warmUpEnd+m.shift, &c.until)
 	}
 	if !sit.seen {
 		if sit.edited = s.objects.wasActive(st, m.shift); sit.edited && sit.absent {
 			sit.near = st.plan.Near(ctx)
-			until = min(until, c.at+tick.Milliseconds()) // KEDA may ask about the other trigger again
+			c.until = min(c.until, c.at+tick.Milliseconds()) // KEDA may ask about the other trigger again
 		}
 		if start.without && st.first < start.warmUpEnd {
 			m.Unknown = start.at + m.shift
@@ -175,10 +174,10 @@ func (s *Server) decideLocked(ctx context.Context, st *state, t *trigger, start 
 	}
 	sit.ended = m.Ended
 	if !sit.monotone || m.Complete.At == 0 || sit.current.State != query.HasValue || sit.current.V < m.Complete.Value {
-		sit.wait(m.returning, &until) // a lower bound that is high enough need not wait
+		sit.wait(m.returning, &c.until) // a lower bound that is high enough need not wait
 	}
 	d := sit.decide()
-	if d.until = until; sit.stale || sit.rejected != nil {
+	if d.until = c.until; sit.stale || sit.rejected != nil {
 		d.until = c.at // look again at the next opportunity
 	}
 	d.reader = st.reader
@@ -223,6 +222,9 @@ func (sit *situation) numbers(ctx context.Context, st *state, c *completeness, r
 		} else if sit.uncovered > 0 && m.Complete.At > c.at-keep { // not all was there then, either
 			m.Floors.add(floor{At: losses[0].Arrived, Value: m.Complete.Value})
 		}
+	}
+	if len(m.Floors.Entries) > 0 {
+		c.until = min(c.until, m.Floors.Entries[0].At+keep) // when it expires
 	}
 	sit.floor = m.floor(sit, c.at-keep)
 	return nil
