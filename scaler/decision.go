@@ -71,7 +71,7 @@ type number struct {
 
 // situation is all that a decision depends on.
 type situation struct {
-	trigger *trigger
+	trigger *Metadata
 	plan    *query.Plan // only its texts are looked at
 	at      int64       // ms
 	err     error       // of the evaluation
@@ -114,7 +114,7 @@ func (s *situation) decide() decision {
 	if s.current.State != query.Empty {
 		d.current = s.current.V
 	}
-	switch policy := s.trigger.missing.Policy; {
+	switch policy := s.trigger.Missing.Policy; {
 	case s.err != nil:
 		return s.failed(d)
 	case policy == Zero || policy == Value:
@@ -150,10 +150,10 @@ func (s *situation) withoutFloors(d decision) decision {
 	case query.Filtered:
 		return s.report(d, causeFiltered, 0)
 	}
-	if s.trigger.missing.Policy == Zero {
+	if s.trigger.Missing.Policy == Zero {
 		return s.report(d, causeOnMissing, 0)
 	}
-	return s.report(d, causeOnMissing, s.trigger.missing.Value)
+	return s.report(d, causeOnMissing, s.trigger.Missing.Value)
 }
 
 // whole answers where everything is there that the query needs.
@@ -178,7 +178,7 @@ func (s *situation) whole(d decision) decision {
 // end them.
 func (s *situation) nothing(d decision) decision {
 	switch {
-	case s.trigger.missing.Policy == Error:
+	case s.trigger.Missing.Policy == Error:
 		return s.hold(d, causeOnMissing, "no series matches (onMissing: error)")
 	case s.rejected != nil:
 		return s.hold(d, s.rejection(), "no series matches, but %w", s.rejected)

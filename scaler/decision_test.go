@@ -41,8 +41,8 @@ func is(v float64) query.Value { return query.Value{State: query.HasValue, V: v}
 func num(v float64) number     { return number{v, true} }
 func filtered() query.Value    { return query.Value{State: query.Filtered} }
 func none() query.Value        { return query.Value{} }
-func policy(p OnMissing, v float64) *trigger {
-	return &trigger{activation: 2, missing: Missing{p, v}}
+func policy(p OnMissing, v float64) *Metadata {
+	return &Metadata{Activation: 2, Missing: Missing{p, v}}
 }
 
 // goalRows are all combinations of the table in section Goal.

@@ -32,16 +32,6 @@ type Answer struct {
 	Desired  int64  // replicas: Reported / target, rounded up
 }
 
-// Metadata is a trigger's metadata as understood.
-type Metadata struct {
-	Query              string
-	Over               query.OverTime
-	Target, Activation float64
-	ClampMin, ClampMax *float64
-	Missing            Missing
-	Unread             []string // keys that nothing reads
-}
-
 // Trigger is a trigger as stored, with a copy of everything. If it is explained, it
 // also has what its answer would be now, and what that is made of.
 type Trigger struct {
@@ -93,11 +83,8 @@ func (s *Server) Remembered(object Object) (View, error) {
 func (st *state) view() Trigger {
 	t := st.trigger.Load()
 	shown := Trigger{
-		Metadata: Metadata{
-			Query: t.query, Over: t.over, Target: t.target, Activation: t.activation,
-			ClampMin: t.clampMin, ClampMax: t.clampMax, Missing: t.missing, Unread: t.unknown,
-		},
-		Streams: int(st.streams.Load()),
+		Metadata: *t,
+		Streams:  int(st.streams.Load()),
 	}
 	st.calls.mu.Lock()
 	shown.AskedAt, shown.Peers = st.calls.last, reversed(st.calls.peers)
@@ -120,7 +107,7 @@ func reversed[T any](all []T) []T {
 }
 
 // answer is a decision with what the HPA makes of it.
-func (t *trigger) answer(d *decision, plan *query.Plan) Answer {
+func (t *Metadata) answer(d *decision, plan *query.Plan) Answer {
 	out := Answer{At: time.UnixMilli(d.at), Cause: string(d.cause), Active: d.active, Warning: d.warning}
 	if !math.IsNaN(d.current) {
 		out.Current = &d.current
@@ -136,7 +123,7 @@ func (t *trigger) answer(d *decision, plan *query.Plan) Answer {
 	if t.clamp(d.value) < 0 {
 		out.Warning = strings.TrimPrefix(out.Warning+"; the value is negative, which KEDA reads as 0", "; ")
 	}
-	out.Desired = int64(math.Ceil(out.Reported / t.target))
+	out.Desired = int64(math.Ceil(out.Reported / t.Target))
 	return out
 }
 

@@ -169,8 +169,8 @@ func TestUnreadKeysAreBounded(t *testing.T) {
 	}
 	tr, err := parseTrigger(md, Missing{})
 	require.NoError(t, err)
-	require.Len(t, tr.unknown, maxUnread)
-	require.Less(t, len(tr.unknown[0]), 1000)
+	require.Len(t, tr.Unread, maxUnread)
+	require.Less(t, len(tr.Unread[0]), 1000)
 }
 
 // TestFollowEndsWithItsReader, and leaves no watch behind.

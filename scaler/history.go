@@ -21,10 +21,10 @@ const (
 )
 
 // same tells whether two triggers of one key say the same.
-func (t *trigger) same(o *trigger) bool {
+func (t *Metadata) same(o *Metadata) bool {
 	equal := func(a, b *float64) bool { return a == b || a != nil && b != nil && *a == *b }
-	return t.target == o.target && t.missing == o.missing && equal(t.clampMin, o.clampMin) && equal(t.clampMax, o.clampMax) &&
-		slices.Equal(t.unknown, o.unknown)
+	return t.Target == o.Target && t.Missing == o.Missing && equal(t.ClampMin, o.ClampMin) && equal(t.ClampMax, o.ClampMax) &&
+		slices.Equal(t.Unread, o.Unread)
 }
 
 // Transition is a change of what the scaler answers KEDA.

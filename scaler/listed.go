@@ -87,7 +87,7 @@ func (st *state) collect(to chan<- prometheus.Metric, labels []string) {
 	gauge := func(d *prometheus.Desc, v float64) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	gauge(triggerTarget, st.trigger.Load().target)
+	gauge(triggerTarget, st.trigger.Load().Target)
 	gauge(triggerAsked, float64(st.askedAt().UnixMilli())/1e3)
 	switch d := st.last.Load(); {
 	case d == nil:

@@ -63,7 +63,7 @@ func newCache[K comparable, V any](most int, evicted func(K, V)) *lru.Cache[K, V
 
 // store makes the state of a trigger that is new; known reports that another call was
 // faster.
-func (s *Server) store(key triggerKey, t *trigger, plan *query.Plan) (st *state, known bool) {
+func (s *Server) store(key triggerKey, t *Metadata, plan *query.Plan) (st *state, known bool) {
 	o := &s.objects
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -98,7 +98,7 @@ func (o *objects) wasActive(st *state, shift int64) bool {
 }
 
 // newState returns the state of a trigger that has had no decision.
-func (s *Server) newState(key triggerKey, t *trigger, plan *query.Plan) *state {
+func (s *Server) newState(key triggerKey, t *Metadata, plan *query.Plan) *state {
 	st := &state{key: key, plan: plan, metric: metricName(plan), first: s.opts.Queries.Steady()}
 	st.trigger.Store(t)
 	return st

@@ -71,7 +71,7 @@ func (c *calls) note(from netip.Addr, by rpc, at time.Time) {
 
 // asks notes a call, and the metadata that came with it. It reports whether the
 // metadata has changed.
-func (st *state) asks(from netip.Addr, by rpc, at time.Time, t *trigger) (edited bool) {
+func (st *state) asks(from netip.Addr, by rpc, at time.Time, t *Metadata) (edited bool) {
 	st.calls.note(from, by, at)
 	if st.trigger.Load().same(t) {
 		return false

@@ -112,7 +112,7 @@ func (s *Server) GetMetricSpec(ctx context.Context, ref *pb.ScaledObjectRef) (*p
 	switch {
 	case err == nil:
 		return q.trigger.spec(q.state.metric), nil
-	case q != nil && q.trigger.target > 0 && !errors.Is(q.fault, query.ErrWindow):
+	case q != nil && q.trigger.Target > 0 && !errors.Is(q.fault, query.ErrWindow):
 		return q.trigger.spec(noName), nil
 	}
 	return nil, err
@@ -160,7 +160,7 @@ func (s *Server) Answer(ctx context.Context, namespace, text string) (float64, e
 		if err != nil {
 			return 0, err
 		}
-		st = s.newState(key, &trigger{query: text, over: query.LastOne, missing: s.opts.Missing, target: 1}, plan)
+		st = s.newState(key, &Metadata{Query: text, Over: query.LastOne, Missing: s.opts.Missing, Target: 1}, plan)
 		if prev, ok, _ := s.queries.PeekOrAdd(key, st); ok {
 			st = prev
 		}
@@ -176,7 +176,7 @@ func (s *Server) Answer(ctx context.Context, namespace, text string) (float64, e
 // question is one of KEDA's about a trigger.
 type question struct {
 	object  Object
-	trigger *trigger
+	trigger *Metadata
 	state   *state
 	fault   error // why there is no state
 }
@@ -205,7 +205,7 @@ func (s *Server) lookup(ctx context.Context, ref *pb.ScaledObjectRef, by rpc) (*
 	if len(found) > 0 {
 		return q, s.reject(q, found[0])
 	}
-	key := triggerKey{Object: q.object, Query: t.query, Over: t.over, Activation: t.activation, Missing: t.missing}
+	key := triggerKey{Object: q.object, Query: t.Query, Over: t.Over, Activation: t.Activation, Missing: t.Missing}
 	st, ok := s.triggers.Get(key)
 	if !ok {
 		plan, fault := t.compile(s.opts.Queries, s.Scope(q.object.Namespace))
@@ -248,9 +248,9 @@ func (s *Server) reject(q *question, err error) error {
 
 func (s *Server) logNew(q *question, plan *query.Plan) {
 	object := q.object.String()
-	s.opts.Logger.Info("KEDA asks about a trigger for the first time", "scaledobject", object, "query", plan.String(), "target", q.trigger.target)
-	if len(q.trigger.unknown) > 0 {
-		s.opts.Logger.Warn("trigger has metadata that nothing reads", "scaledobject", object, "keys", q.trigger.unknown)
+	s.opts.Logger.Info("KEDA asks about a trigger for the first time", "scaledobject", object, "query", plan.String(), "target", q.trigger.Target)
+	if len(q.trigger.Unread) > 0 {
+		s.opts.Logger.Warn("trigger has metadata that nothing reads", "scaledobject", object, "keys", q.trigger.Unread)
 	}
 }
 

@@ -22,9 +22,9 @@ type triggerKey struct {
 type state struct {
 	key     triggerKey
 	plan    *query.Plan
-	metric  string                  // of the query, as the HPA has it
-	first   int64                   // when KEDA asked first, in ms of a clock that is never set
-	trigger atomic.Pointer[trigger] // as KEDA sent it last; what decisions depend on is in the key
+	metric  string                   // of the query, as the HPA has it
+	first   int64                    // when KEDA asked first, in ms of a clock that is never set
+	trigger atomic.Pointer[Metadata] // as KEDA sent it last; what decisions depend on is in the key
 	calls   calls
 	streams atomic.Int32 // open
 	evicted atomic.Bool  // no longer stored
@@ -129,7 +129,7 @@ func (s *Server) openLocked(st *state) error {
 }
 
 // decideLocked makes a decision from the data.
-func (s *Server) decideLocked(ctx context.Context, st *state, t *trigger, start *start) (decision, error) {
+func (s *Server) decideLocked(ctx context.Context, st *state, t *Metadata, start *start) (decision, error) {
 	if err := s.openLocked(st); err != nil {
 		return decision{}, err
 	}

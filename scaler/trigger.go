@@ -37,16 +37,14 @@ var knownKeys = []string{
 // does not round to zero.
 const minTarget = 0.0005
 
-// trigger is a trigger's metadata as understood.
-type trigger struct {
-	query      string
-	over       query.OverTime
-	target     float64
-	activation float64
-	clampMin   *float64
-	clampMax   *float64
-	missing    Missing
-	unknown    []string // keys that nothing reads, sorted; the first few
+// Metadata is a trigger's metadata as understood.
+type Metadata struct {
+	Query              string
+	Over               query.OverTime
+	Target, Activation float64
+	ClampMin, ClampMax *float64
+	Missing            Missing
+	Unread             []string // keys that nothing reads, sorted; the first few
 }
 
 // Fault is one fault of a trigger's metadata, at one key. It wraps ErrTrigger,
@@ -80,19 +78,19 @@ func (fs *faults) add(key, value, format string, args ...any) {
 // the scope. plan is how the query was understood, nil if it wasn't.
 func Check(md map[string]string, queries *query.Engine, scope query.Scope) (found []*Fault, unread []string, plan *query.Plan) {
 	t, found := readTrigger(md, Missing{})
-	if blank(t.query) {
-		return found, t.unknown, nil
+	if blank(t.Query) {
+		return found, t.Unread, nil
 	}
 	plan, fault := t.compile(queries, scope)
 	if fault != nil {
 		found = append(found, fault)
 	}
-	return found, t.unknown, plan
+	return found, t.Unread, plan
 }
 
 // compile compiles the query.
-func (t *trigger) compile(queries *query.Engine, scope query.Scope) (*query.Plan, *Fault) {
-	plan, err := queries.CompileWithin(scope, t.query, t.over)
+func (t *Metadata) compile(queries *query.Engine, scope query.Scope) (*query.Plan, *Fault) {
+	plan, err := queries.CompileWithin(scope, t.Query, t.Over)
 	if err != nil {
 		return nil, &Fault{keyQuery, fmt.Errorf("%s: %w", keyQuery, err)}
 	}
@@ -103,16 +101,16 @@ func blank(text string) bool { return strings.TrimSpace(text) == "" }
 
 // readTrigger reads all that can be read of a trigger's metadata. defaults apply
 // where it has nothing about missing data.
-func readTrigger(md map[string]string, defaults Missing) (t *trigger, fs faults) {
-	t = &trigger{missing: defaults, query: md[keyQuery]}
-	t.unknown = checkKeys(md, &fs)
-	if blank(t.query) {
+func readTrigger(md map[string]string, defaults Missing) (t *Metadata, fs faults) {
+	t = &Metadata{Missing: defaults, Query: md[keyQuery]}
+	t.Unread = checkKeys(md, &fs)
+	if blank(t.Query) {
 		fs.addf(keyQuery, "%s is missing; write for example %s: sum(vllm:num_requests_running{namespace=\"default\"})", keyQuery, keyQuery)
 	}
 	var err error
-	if t.over, err = query.ParseOverTime(md[keyOverTime]); err != nil {
+	if t.Over, err = query.ParseOverTime(md[keyOverTime]); err != nil {
 		fs.addf(keyOverTime, "%s: %w; write for example %s: avg, or leave it out", keyOverTime, err, keyOverTime)
-		t.over = query.LastOne // so that the query can be judged
+		t.Over = query.LastOne // so that the query can be judged
 	}
 	switch target := optional(md, keyTarget, "4", &fs); {
 	case blank(md[keyTarget]):
@@ -121,38 +119,38 @@ func readTrigger(md map[string]string, defaults Missing) (t *trigger, fs faults)
 	case *target < minTarget:
 		fs.add(keyTarget, md[keyTarget], "must be greater than 0, and KEDA counts in thousandths; write for example %s: \"4\" or \"500m\"", keyTarget)
 	default:
-		t.target = *target
+		t.Target = *target
 	}
 	if activation := optional(md, keyActivation, "0", &fs); activation != nil {
-		t.activation = *activation
+		t.Activation = *activation
 	}
-	t.clampMin = optional(md, keyClampMin, "1", &fs)
-	t.clampMax = optional(md, keyClampMax, "100", &fs)
-	if t.clampMin != nil && t.clampMax != nil && *t.clampMin > *t.clampMax {
+	t.ClampMin = optional(md, keyClampMin, "1", &fs)
+	t.ClampMax = optional(md, keyClampMax, "100", &fs)
+	if t.ClampMin != nil && t.ClampMax != nil && *t.ClampMin > *t.ClampMax {
 		fs.add(keyClampMin, md[keyClampMin], "is greater than %s %q; write for example %s: \"1\", %s: \"100\"", keyClampMax, md[keyClampMax], keyClampMin, keyClampMax)
 	}
 	t.readMissing(md, &fs)
 	return t, fs
 }
 
-func (t *trigger) readMissing(md map[string]string, fs *faults) {
+func (t *Metadata) readMissing(md map[string]string, fs *faults) {
 	value := optional(md, keyIfNotFound, "0", fs)
 	policy := md[keyOnMissing]
 	if policy == "" && value == nil {
 		return // the default stands
 	}
 	var err error
-	if t.missing.Policy, err = ParseOnMissing(cmp.Or(policy, Value.String())); err != nil { // a value alone says enough
+	if t.Missing.Policy, err = ParseOnMissing(cmp.Or(policy, Value.String())); err != nil { // a value alone says enough
 		fs.addf(keyOnMissing, "%s: %w; write for example %s: error, or leave it out", keyOnMissing, err, keyOnMissing)
 		return
 	}
 	switch {
-	case t.missing.Policy != Value && value != nil:
+	case t.Missing.Policy != Value && value != nil:
 		fs.add(keyIfNotFound, md[keyIfNotFound], "goes with %s: value only, not with %s: %s", keyOnMissing, keyOnMissing, policy)
-	case t.missing.Policy == Value && blank(md[keyIfNotFound]):
+	case t.Missing.Policy == Value && blank(md[keyIfNotFound]):
 		fs.add(keyOnMissing, policy, "needs a %s, for example %s: \"1\"", keyIfNotFound, keyIfNotFound)
 	case value != nil:
-		t.missing.Value = *value
+		t.Missing.Value = *value
 	}
 }
 
@@ -189,14 +187,14 @@ func checkKeys(md map[string]string, fs *faults) (unknown []string) {
 }
 
 // clamp bounds a value to be reported. Activity is decided before.
-func (t *trigger) clamp(v float64) float64 {
-	if t.clampMin != nil {
-		v = max(v, *t.clampMin)
+func (t *Metadata) clamp(v float64) float64 {
+	if t.ClampMin != nil {
+		v = max(v, *t.ClampMin)
 	}
-	if t.clampMax != nil {
-		v = min(v, *t.clampMax)
+	if t.ClampMax != nil {
+		v = min(v, *t.ClampMax)
 	}
 	return v
 }
 
-func (t *trigger) active(v float64) bool { return v > t.activation }
+func (t *Metadata) active(v float64) bool { return v > t.Activation }

@@ -12,7 +12,7 @@ import (
 )
 
 // parseTrigger is readTrigger with the first fault only.
-func parseTrigger(md map[string]string, defaults Missing) (*trigger, error) {
+func parseTrigger(md map[string]string, defaults Missing) (*Metadata, error) {
 	t, found := readTrigger(md, defaults)
 	if len(found) > 0 {
 		return nil, found[0]
@@ -41,8 +41,8 @@ var kserve = map[string]string{
 
 func TestMetadataUnderstood(t *testing.T) {
 	one, hundred := 1.0, 100.0
-	base := trigger{query: kserve["metricQuery"], over: query.LastOne, target: 4}
-	change := func(f func(*trigger)) trigger {
+	base := Metadata{Query: kserve["metricQuery"], Over: query.LastOne, Target: 4}
+	change := func(f func(*Metadata)) Metadata {
 		tr := base
 		f(&tr)
 		return tr
@@ -50,20 +50,20 @@ func TestMetadataUnderstood(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		md   map[string]string
-		want trigger
+		want Metadata
 	}{
 		{"as KServe renders it", kserve, base},
-		{"target as a quantity", with(kserve, "targetValue", "500m"), change(func(t *trigger) { t.target = 0.5 })},
-		{"activation", with(kserve, "activationTargetValue", "2.5"), change(func(t *trigger) { t.activation = 2.5 })},
-		{"operation over time", with(kserve, "operationOverTime", "rate"), change(func(t *trigger) { t.over = query.Rate })},
-		{"clamps", with(kserve, "clampMin", "1", "clampMax", "100"), change(func(t *trigger) { t.clampMin, t.clampMax = &one, &hundred })},
+		{"target as a quantity", with(kserve, "targetValue", "500m"), change(func(t *Metadata) { t.Target = 0.5 })},
+		{"activation", with(kserve, "activationTargetValue", "2.5"), change(func(t *Metadata) { t.Activation = 2.5 })},
+		{"operation over time", with(kserve, "operationOverTime", "rate"), change(func(t *Metadata) { t.Over = query.Rate })},
+		{"clamps", with(kserve, "clampMin", "1", "clampMax", "100"), change(func(t *Metadata) { t.ClampMin, t.ClampMax = &one, &hundred })},
 		{"empty optional keys are absent ones", with(kserve, "clampMin", "", "operationOverTime", "", "onMissing", ""), base},
-		{"onMissing", with(kserve, "onMissing", "error"), change(func(t *trigger) { t.missing.Policy = Error })},
+		{"onMissing", with(kserve, "onMissing", "error"), change(func(t *Metadata) { t.Missing.Policy = Error })},
 		{"onMissing: hold", with(kserve, "onMissing", "hold"), base},
-		{"onMissing: value", with(kserve, "onMissing", "value", "valueIfNotFound", "1"), change(func(t *trigger) { t.missing = Missing{Value, 1} })},
-		{"valueIfNotFound alone", with(kserve, "valueIfNotFound", "1"), change(func(t *trigger) { t.missing = Missing{Value, 1} })},
+		{"onMissing: value", with(kserve, "onMissing", "value", "valueIfNotFound", "1"), change(func(t *Metadata) { t.Missing = Missing{Value, 1} })},
+		{"valueIfNotFound alone", with(kserve, "valueIfNotFound", "1"), change(func(t *Metadata) { t.Missing = Missing{Value, 1} })},
 		{"what KEDA reads", with(kserve, "enableTLS", "true", "unsafeSsl", "false", "tokenFromEnv", "T"), base},
-		{"what nobody reads", with(kserve, "zzz", "1", "aaa", "2"), change(func(t *trigger) { t.unknown = []string{"aaa", "zzz"} })},
+		{"what nobody reads", with(kserve, "zzz", "1", "aaa", "2"), change(func(t *Metadata) { t.Unread = []string{"aaa", "zzz"} })},
 	} {
 		got, err := parseTrigger(tc.md, Missing{})
 		require.NoError(t, err, tc.name)
@@ -75,10 +75,10 @@ func TestDefaultForMissingDataAndItsOverride(t *testing.T) {
 	def := Missing{Value, 7}
 	got, err := parseTrigger(kserve, def)
 	require.NoError(t, err)
-	require.Equal(t, def, got.missing)
+	require.Equal(t, def, got.Missing)
 	got, err = parseTrigger(with(kserve, "onMissing", "zero"), def)
 	require.NoError(t, err)
-	require.Equal(t, Zero, got.missing.Policy)
+	require.Equal(t, Zero, got.Missing.Policy)
 }
 
 func TestBadMetadataNamesKeyValueAndExample(t *testing.T) {

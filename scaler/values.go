@@ -16,11 +16,11 @@ const maxValue = math.MaxInt64 / 1000
 
 // spec returns the trigger's only metric with its target. KEDA takes the float
 // if it is positive; the integer, rounded up, is for those that don't know it.
-func (t *trigger) spec(metric string) *pb.GetMetricSpecResponse {
+func (t *Metadata) spec(metric string) *pb.GetMetricSpecResponse {
 	return &pb.GetMetricSpecResponse{MetricSpecs: []*pb.MetricSpec{{
 		MetricName:      metric,
-		TargetSize:      int64(math.Ceil(min(t.target, maxValue))),
-		TargetSizeFloat: t.target,
+		TargetSize:      int64(math.Ceil(min(t.Target, maxValue))),
+		TargetSizeFloat: t.Target,
 	}}}
 }
 
@@ -37,10 +37,10 @@ func metricName(plan *query.Plan) string {
 
 // reported returns a value as KEDA gets it: clamped, and 0 if it is negative,
 // which is what KEDA would make of it.
-func (t *trigger) reported(v float64) float64 { return max(t.clamp(v), 0) }
+func (t *Metadata) reported(v float64) float64 { return max(t.clamp(v), 0) }
 
 // metricValue returns a decision's value as KEDA gets it.
-func (t *trigger) metricValue(d *decision, plan *query.Plan) (*pb.MetricValue, error) {
+func (t *Metadata) metricValue(d *decision, plan *query.Plan) (*pb.MetricValue, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
