@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/labelindex"
 	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/ring"
 )
 
@@ -40,8 +41,7 @@ type Appender struct {
 	s       *Store
 	now     int64
 	mint    int64   // samples older than this are rejected
-	start   int64   // when the counters appended now were zero, in ms; 0 if not known
-	claimed int64   // the same, as the sender says
+	claimed int64   // when the counters appended now were zero, as the sender says, in ms; 0 if not known
 	sender  uint64  // of the samples appended now; 0 if not known
 	delta   *Series // to be noted among the deltas
 	last    *Series
@@ -61,7 +61,7 @@ func (s *Store) Appender() *Appender {
 func (a *Appender) Reset() {
 	a.now = a.s.now()
 	a.mint = a.now - a.s.opts.Retention.Milliseconds()
-	a.start, a.claimed, a.sender = 0, 0, 0
+	a.claimed, a.sender = 0, 0
 	a.last = nil
 }
 
@@ -74,18 +74,12 @@ func (a *Appender) Arrival() int64 { return a.now }
 // The start that a sender reports may be the time of the first value it saw of another
 // process' counter, which was not zero. It sends that value as well, with that time. If
 // the store did not exist then, it ignores the start.
-func (a *Appender) Since(start int64) {
-	a.claimed = start
-	if start < a.s.began.Load() {
-		start = 0
-	}
-	a.start = start
-}
+func (a *Appender) Since(start int64) { a.claimed = start }
 
 // Lookup returns the series with these labels, or nil if there is none. It is for
 // AppendTo and AddTo, and may be freed at any time.
 func (a *Appender) Lookup(lset labels.Labels) *Series {
-	return a.s.stripes.get(hashOf(lset), lset, a.s.index)
+	return a.s.index.Get(lset, labelindex.Hash(lset))
 }
 
 // Last returns the series of the last sample that came with labels, or nil if that one
@@ -95,19 +89,12 @@ func (a *Appender) Last() *Series { return a.last }
 // AppendTo is Append to a series from Lookup. It is the hot path. After ErrFreed
 // nothing was stored.
 func (a *Appender) AppendTo(ser *Series, t int64, v float64) (Outcome, error) {
-	return a.counted(a.to(ser, ring.Sample{T: t, V: v}, false))
+	return a.to(ser, ring.Sample{T: t, V: v}, false)
 }
 
 // AddTo is Add to a series from Lookup. After ErrFreed nothing was stored.
 func (a *Appender) AddTo(ser *Series, t int64, delta float64) (Outcome, error) {
-	return a.counted(a.to(ser, ring.Sample{T: t, V: delta}, true))
-}
-
-func (a *Appender) counted(out Outcome, err error) (Outcome, error) {
-	if err != ErrFreed { //nolint:errorlint // to returns it as it is, once per sample
-		a.counts[out]++
-	}
-	return out, err
+	return a.to(ser, ring.Sample{T: t, V: delta}, true)
 }
 
 // Append stores a float at t (ms). lset must contain __name__; it is not retained.
@@ -169,24 +156,22 @@ func (a *Appender) EndVariants(lset labels.Labels, label string, t int64) error 
 func (a *Appender) end(ser *Series, t int64) (Outcome, error) {
 	out, err := a.to(ser, ring.Sample{T: t, V: ring.StaleNaN}, false)
 	if errors.Is(err, ErrFreed) {
+		a.counts[out]++
 		err = nil // it had ended long ago
 	}
-	a.counts[out]++
 	return out, err
 }
 
-func (a *Appender) append(lset labels.Labels, in ring.Sample, delta bool) (Outcome, error) {
-	hash := hashOf(lset)
+func (a *Appender) append(lset labels.Labels, in ring.Sample, delta bool) (out Outcome, err error) {
 	a.last = nil
 	if in.T < a.mint {
 		// Before the series is created: a rejected sample must not cost one.
-		a.counts[Rejected]++
 		return Rejected, a.rejectTooOld(lset, in)
 	}
+	hash := labelindex.Hash(lset)
+	ser := a.s.index.Get(lset, hash)
 	for {
-		ser := a.s.stripes.get(hash, lset, a.s.index)
 		if ser == nil {
-			var err error
 			if ser, err = a.s.create(lset, hash); err != nil {
 				a.counts[Rejected]++
 				if !in.Stale() && addsLoad(in) {
@@ -195,20 +180,22 @@ func (a *Appender) append(lset labels.Labels, in ring.Sample, delta bool) (Outco
 				return Rejected, err
 			}
 		}
-		out, err := a.to(ser, in, delta)
-		if errors.Is(err, ErrFreed) {
-			continue
+		if out, err = a.to(ser, in, delta); !errors.Is(err, ErrFreed) {
+			break
 		}
-		a.counts[out]++
-		a.last = ser
-		return out, err
+		ser = nil // create waits until the index is without it
 	}
+	a.last = ser
+	return out, err
 }
 
 // to appends to a known series. After ErrFreed nothing was stored.
 func (a *Appender) to(ser *Series, in ring.Sample, delta bool) (Outcome, error) {
 	var ahead uint32
-	start := a.start
+	start := a.claimed
+	if start < a.s.began.Load() {
+		start = 0
+	}
 	if in.T > a.now {
 		start = 0                                       // from the same wrong clock
 		ahead = uint32(min(in.T-a.now, math.MaxUint32)) //nolint:gosec // bounded right here
@@ -234,6 +221,7 @@ func (a *Appender) toLocked(ser *Series, in ring.Sample, ahead uint32, start int
 	if delta {
 		var ok bool
 		if in, ok = ser.addLocked(in, ahead, start); !ok {
+			a.counts[Dropped]++
 			return Dropped, nil
 		}
 		if ser.ring.Len() > 0 {
@@ -242,6 +230,7 @@ func (a *Appender) toLocked(ser *Series, in ring.Sample, ahead uint32, start int
 	}
 	first := ser.ring.Len() == 0
 	out := ser.appendLocked(a, in, ahead, start)
+	a.counts[out]++
 	if first {
 		ser.flags |= a.origin(ser.ring.Len() > 1, in.T, delta)
 	}
@@ -256,7 +245,12 @@ func (a *Appender) toLocked(ser *Series, in ring.Sample, ahead uint32, start int
 // touchLocked notes that the selections of a series are to be notified.
 func (a *Appender) touchLocked(ser *Series) {
 	ser.silent = false
-	for _, sel := range ser.selectionsLocked() {
+	a.touch(ser.selectionsLocked())
+}
+
+// touch notes that selections are to be notified.
+func (a *Appender) touch(all []*Selection) {
+	for _, sel := range all {
 		if sel.mark() {
 			a.touched = append(a.touched, sel)
 		}

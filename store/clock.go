@@ -48,14 +48,10 @@ func (s *Store) stepped(offset int64) {
 	if d <= leastStep && d >= -leastStep {
 		return // another call was faster
 	}
-	var buf []*Series
-	for i := range s.stripes {
-		buf = s.stripes.snapshot(i, buf[:0])
-		for _, ser := range buf {
-			ser.mu.Lock()
-			ser.ring.Shift(d)
-			ser.mu.Unlock()
-		}
+	for ser := range s.index.All {
+		ser.mu.Lock()
+		ser.ring.Shift(d)
+		ser.mu.Unlock()
 	}
 	s.rejected.move(d)
 	s.began.Add(d)

@@ -21,8 +21,7 @@
 //
 // # Locks
 //
-// Store.mu, then described.mu or a stripe's lock, then the index' lock, then Series.mu.
-// rejected.mu is taken last, and with no other one held until its release. Appends to known series by labels take one
-// stripe's and the index' locks for reading and one Series.mu; those to series from
-// Lookup take Series.mu alone.
+// Store.mu, then rejected.mu or described.mu, then the index' lock, then Series.mu.
+// Appends to known series by labels take the index' lock for reading and one Series.mu;
+// those to series from Lookup take Series.mu alone.
 package store

@@ -2,15 +2,10 @@ package store
 
 import (
 	"context"
-	"fmt"
-	"math"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
-
-	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/labelindex"
 )
 
 func textOf(s *Store, found []*Series) (texts []string) {
@@ -19,46 +14,6 @@ func textOf(s *Store, found []*Series) (texts []string) {
 		texts = append(texts, lset.String())
 	}
 	return texts
-}
-
-// TestSeriesThatShareAHash goes through the table with hashes of two values.
-func TestSeriesThatShareAHash(t *testing.T) {
-	for seed := range uint64(200) {
-		rnd := rand.New(rand.NewPCG(seed, 9))
-		x := labelindex.New(func(ser *Series) *labelindex.Entry { return &ser.entry })
-		var st stripes
-		held := map[string]*Series{}
-		label := func(i int) labels.Labels {
-			switch value := fmt.Sprint(i / 3); i % 3 {
-			case 0:
-				return labels.FromStrings("l", value)
-			case 1:
-				return labels.FromStrings("m", value)
-			default:
-				return labels.FromStrings("l", value, "m", value)
-			}
-		}
-		hash := func(i int) uint32 { return uint32(i%4/3) * (math.MaxUint32/2 - 100) / stripeCount * stripeCount }
-		for range 300 {
-			i := rnd.IntN(40)
-			lset := label(i)
-			ser := st.get(hash(i), lset, x)
-			require.Same(t, held[lset.String()], ser)
-			if ser == nil {
-				ser = &Series{entry: labelindex.Entry{Hash: hash(i), Set: x.Intern(lset)}}
-				st.put(ser)
-				held[lset.String()] = ser
-			} else if rnd.IntN(3) > 0 {
-				st.remove(ser)
-				delete(held, lset.String())
-			}
-		}
-		require.Len(t, st.snapshot(0, nil), len(held))
-		for _, ser := range held {
-			st.remove(ser)
-		}
-		require.Zero(t, st[0].most, "the stripe made its map smaller")
-	}
 }
 
 // TestAFreedSeriesShowsNobodyElsesLabels: a reader has found a series, which is

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/labelindex"
 	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/ring"
 )
 
@@ -157,7 +158,7 @@ type rejected struct {
 	unlisted prometheus.Counter // rejections that found no room
 
 	mu      sync.Mutex // guards what follows
-	series  map[uint64]rejectedSeries
+	series  map[uint64]*rejectedSeries
 	spaces  map[string]int // series of each namespace
 	names   map[string]int // series of each metric
 	expired int64          // when all were looked at last, in ms; not for each of a flood
@@ -172,6 +173,7 @@ type rejectedSeries struct {
 // rejectTooOld returns the error for a sample, and stores its series.
 func (a *Appender) rejectTooOld(lset labels.Labels, in ring.Sample) error {
 	o := &a.s.opts
+	a.counts[Rejected]++
 	if !in.Stale() && addsLoad(in) {
 		a.rejected(lset, ErrTooOld, o.Retention.Milliseconds())
 	}
@@ -194,11 +196,7 @@ func (a *Appender) rejected(lset labels.Labels, why error, last int64) {
 	a.s.mu.Lock()
 	all := a.s.selections.matching(lset)
 	a.s.mu.Unlock()
-	for _, sel := range all {
-		if sel.mark() {
-			a.touched = append(a.touched, sel)
-		}
-	}
+	a.touch(all)
 }
 
 // add stores a rejection; first is false if one of the same series counts already.
@@ -206,8 +204,8 @@ func (r *rejected) add(lset labels.Labels, why error, now, until int64) (first b
 	hash := lset.Hash()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	one, known := r.series[hash]
-	if !known {
+	one := r.series[hash]
+	if one == nil {
 		if len(r.series) >= maxRejected {
 			r.expireLocked(now)
 		}
@@ -215,13 +213,13 @@ func (r *rejected) add(lset labels.Labels, why error, now, until int64) (first b
 			r.unlisted.Inc()
 			return false
 		}
-		one.lset = lset.Copy() // a part of the request
+		one = &rejectedSeries{lset: lset.Copy()} // lset is a part of the request
+		r.series[hash] = one
 		r.spaces[namespaceOf(one.lset)]++
 		r.names[one.lset.Get(labels.MetricName)]++
 	}
 	first = one.until <= now || one.why != why //nolint:errorlint // these are never wrapped
 	one.why, one.until = why, until
-	r.series[hash] = one
 	return first
 }
 
@@ -239,7 +237,7 @@ func (r *rejected) makeRoomLocked(namespace string) bool {
 	}
 	for hash, one := range r.series {
 		if namespaceOf(one.lset) == largest {
-			r.removeLocked(hash, &one)
+			r.removeLocked(hash, one)
 			return true
 		}
 	}
@@ -266,7 +264,7 @@ func (r *rejected) expireLocked(now int64) {
 	r.expired = now
 	for hash, one := range r.series {
 		if one.until <= now {
-			r.removeLocked(hash, &one)
+			r.removeLocked(hash, one)
 		}
 	}
 }
@@ -276,27 +274,18 @@ func (r *rejected) move(d int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.expired += d
-	for hash, one := range r.series {
+	for _, one := range r.series {
 		one.until += d
-		r.series[hash] = one
 	}
 }
 
 // Rejected returns why load was rejected that matches ms and comes from a series that
-// neither is live nor was under load when it was: ErrTooOld within the retention, ErrSeriesLimit, ErrMetricLimit or
-// ErrNoMemory within a minute. It returns nil if there is none.
+// neither is live nor was under load when it was: ErrTooOld within the retention,
+// ErrSeriesLimit, ErrMetricLimit or ErrNoMemory within a minute. It returns nil if there
+// is none.
 func (s *Store) Rejected(ms ...*labels.Matcher) error {
 	now := s.now()
-	for _, one := range s.rejected.matching(now, ms) {
-		if !s.counts(one.lset, now) {
-			return one.why
-		}
-	}
-	return nil
-}
-
-// matching returns the series that match and count.
-func (r *rejected) matching(now int64, ms []*labels.Matcher) (matching []rejectedSeries) {
+	r := &s.rejected
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.expireLocked(now)
@@ -306,16 +295,16 @@ func (r *rejected) matching(now int64, ms []*labels.Matcher) (matching []rejecte
 		}
 	}
 	for _, one := range r.series {
-		if one.until > now && matchesAll(one.lset, ms) {
-			matching = append(matching, one)
+		if one.until > now && matchesAll(one.lset, ms) && !s.counts(one.lset, now) {
+			return one.why
 		}
 	}
-	return matching
+	return nil
 }
 
 // counts reports whether the series with these labels is live, or had load.
 func (s *Store) counts(lset labels.Labels, now int64) bool {
-	ser := s.stripes.get(hashOf(lset), lset, s.index)
+	ser := s.index.Get(lset, labelindex.Hash(lset))
 	if ser == nil {
 		return false
 	}

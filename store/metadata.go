@@ -54,14 +54,8 @@ func (s *Store) describe(family string, m metadata.Metadata) {
 // hasFamilyLocked reports whether there is a series of the family. A classic
 // histogram and a summary always have a count.
 func (s *Store) hasFamilyLocked(family string, kind model.MetricType) bool {
-	if s.names[family] != nil {
-		return true
-	}
-	switch kind {
-	case model.MetricTypeHistogram, model.MetricTypeSummary:
-		return s.names[family+"_count"] != nil
-	}
-	return false
+	counted := kind == model.MetricTypeHistogram || kind == model.MetricTypeSummary
+	return s.names[family] != nil || counted && s.names[family+"_count"] != nil
 }
 
 // undescribeLocked removes the metadata of a metric name that has no series anymore, with
@@ -90,13 +84,12 @@ func (s *Store) Metadata(family string) map[string]metadata.Metadata {
 	d := &s.described
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	out := map[string]metadata.Metadata{}
-	if family != "" {
-		if m, ok := d.families[family]; ok {
-			out[family] = m
-		}
-		return out
+	if family == "" {
+		return maps.Clone(d.families)
 	}
-	maps.Copy(out, d.families)
+	out := map[string]metadata.Metadata{}
+	if m, ok := d.families[family]; ok {
+		out[family] = m
+	}
 	return out
 }

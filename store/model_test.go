@@ -259,10 +259,8 @@ func TestConcurrentAppendQuerySweepSelect(t *testing.T) {
 	for _, pts := range all {
 		require.GreaterOrEqual(t, len(pts), rounds)
 	}
-	for i := range s.stripes {
-		for _, ser := range s.stripes.snapshot(i, nil) {
-			require.Empty(t, ser.selectionsLocked())
-		}
+	for ser := range s.index.All {
+		require.Empty(t, ser.selectionsLocked())
 	}
 }
 
@@ -271,7 +269,7 @@ func TestConcurrentAppendQuerySweepSelect(t *testing.T) {
 func TestSweepSparesSeriesThatCameBack(t *testing.T) {
 	s, c := newStore(t, Options{})
 	push(t, s, m, 0, 1)
-	idle := s.stripes.get(hashOf(m), m, s.index)
+	idle := lookUp(s, m)
 	c.at(200)
 	push(t, s, m, 200, 2)
 	s.free([]*Series{idle}, ms(200), touched{})
@@ -284,7 +282,7 @@ func TestSweepSparesSeriesThatCameBack(t *testing.T) {
 func TestFreedSeriesIsMadeAnew(t *testing.T) {
 	s, c := newStore(t, Options{})
 	push(t, s, m, 0, 1)
-	ser := s.stripes.get(hashOf(m), m, s.index)
+	ser := lookUp(s, m)
 	c.at(200)
 	s.Sweep()
 	a := s.Appender()

@@ -17,7 +17,7 @@ func TestResetLeavesNothing(t *testing.T) {
 	require.NoError(t, err)
 	a.Describe("m", metadata.Metadata{Help: "one"})
 	a.Commit()
-	for i := range 200 { // in every stripe
+	for i := range 200 {
 		push(t, s, series("n", "pod", fmt.Sprint(i)), 0, 1)
 	}
 	held := s.Appender().Lookup(m)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/metadata"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/labelindex"
 )
 
 // Restore reads what Snapshot wrote, at the moment taken, into an empty store that is
@@ -106,8 +108,8 @@ func (r *restorer) series(d *decoder) error {
 func (r *restorer) add(ser *Series) error {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	hash := hashOf(r.lset)
-	if r.s.stripes.get(hash, r.lset, r.s.index) != nil {
+	hash := labelindex.Hash(r.lset)
+	if r.s.index.Get(r.lset, hash) != nil {
 		return fmt.Errorf("%w: a series is there twice", ErrSnapshot)
 	}
 	if err := r.s.addLocked(ser, r.lset, hash); err != nil {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
+
+	"github.com/keda-otel-scaler/keda-otel-scaler/store/internal/labelindex"
 )
 
 // TestSelectionSeriesAreThoseThatMatch: created and freed ones included, in the order
@@ -127,12 +129,10 @@ func TestSelectionSeriesComeAndGoMeanwhile(t *testing.T) {
 		push(t, s, series("m", "pod", fmt.Sprint("old", pod)), 0, 1)
 	}
 	hung := func(k *Selection) (n int) {
-		for i := range s.stripes {
-			for _, ser := range s.stripes.snapshot(i, nil) {
-				for _, w := range ser.selectionsLocked() {
-					if w == k {
-						n++
-					}
+		for ser := range s.index.All {
+			for _, w := range ser.selectionsLocked() {
+				if w == k {
+					n++
 				}
 			}
 		}
@@ -292,7 +292,7 @@ func BenchmarkKeep(b *testing.B) {
 		for j, running := 0, true; running; j++ {
 			start := time.Now()
 			lset := series("n", "pod", fmt.Sprint(i, "-", j%1000))
-			if _, err := s.create(lset, hashOf(lset)); err != nil {
+			if _, err := s.create(lset, labelindex.Hash(lset)); err != nil {
 				b.Fatal(err)
 			}
 			stall = max(stall, time.Since(start))
@@ -324,7 +324,7 @@ func BenchmarkCreate(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for _, lset := range lsets {
-				if _, err := s.create(lset, hashOf(lset)); err != nil {
+				if _, err := s.create(lset, labelindex.Hash(lset)); err != nil {
 					b.Fatal(err)
 				}
 			}

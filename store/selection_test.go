@@ -129,7 +129,7 @@ func TestClosedSelectionLeavesNothingBehind(t *testing.T) {
 	push(t, s, m, 0, 1)
 	w := listen(t, s, sel("m"), sel("never"), sel(""))
 	other := listen(t, s, sel("m"))
-	ser := s.stripes.get(hashOf(m), m, s.index)
+	ser := lookUp(s, m)
 	require.Len(t, ser.selectionsLocked(), 3)
 	w.Close()
 	require.Equal(t, other.selections, ser.selectionsLocked())

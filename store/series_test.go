@@ -330,7 +330,7 @@ func TestHistogramDeltasAreAddedUp(t *testing.T) {
 		require.NoError(t, err)
 		a.Commit()
 	}
-	ser := s.stripes.get(hashOf(m), m, s.index)
+	ser := lookUp(s, m)
 	require.InDelta(t, 5, ser.ring.Last().Hist.Count, 0)
 	require.Equal(t, []float64{5}, ser.ring.Last().Hist.PositiveBuckets)
 	require.InDelta(t, 2, ser.ring.At(0).Hist.Count, 0, "what was stored before is not changed")

@@ -156,7 +156,7 @@ func present(t *testing.T, s *Store, name string) Presence {
 }
 
 // lookUp returns the series with these labels.
-func lookUp(s *Store, lset labels.Labels) *Series { return s.stripes.get(hashOf(lset), lset, s.index) }
+func lookUp(s *Store, lset labels.Labels) *Series { return s.Appender().Lookup(lset) }
 
 // TestRestoredStoreGoesOn: what is pushed after a restore finds its series, and
 // the restored series go by the rules for all.

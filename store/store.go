@@ -53,7 +53,6 @@ type Store struct {
 	began      atomic.Int64 // when the store was made, in ms
 	metrics    *metrics
 	index      *labelindex.Index[Series] // written with mu locked
-	stripes    stripes
 	described  described
 	rejected   rejected
 	deltas     deltas
@@ -92,7 +91,7 @@ func New(o Options) *Store {
 		names:      map[string]*metricName{},
 		described:  described{families: map[string]metadata.Metadata{}},
 		deltas:     deltas{senders: map[uint64][]deltaSeries{}},
-		rejected:   rejected{series: map[uint64]rejectedSeries{}, spaces: map[string]int{}, names: map[string]int{}},
+		rejected:   rejected{series: map[uint64]*rejectedSeries{}, spaces: map[string]int{}, names: map[string]int{}},
 		selections: selectionIndex{},
 	}
 	s.swept.Store(&seriesStats{})
@@ -121,7 +120,7 @@ func (s *Store) LargestMetric() int { return int(s.swept.Load().largest) }
 func (s *Store) create(lset labels.Labels, hash uint32) (*Series, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if ser := s.stripes.get(hash, lset, s.index); ser != nil {
+	if ser := s.index.Get(lset, hash); ser != nil {
 		return ser, nil // another append was faster
 	}
 	ser := &Series{}
@@ -142,7 +141,7 @@ func (s *Store) addLocked(ser *Series, lset labels.Labels, hash uint32) error {
 		mn = &metricName{name: strings.Clone(name)} // the name is a part of the labels' text
 		s.names[mn.name] = mn
 	}
-	ser.name, ser.entry = mn, labelindex.Entry{Set: s.index.Intern(lset), Hash: hash}
+	ser.name, ser.entry = mn, s.index.Intern(lset, hash)
 	all := s.selections.matching(lset)
 	for _, sel := range all {
 		sel.addLocked(ser)
@@ -151,7 +150,6 @@ func (s *Store) addLocked(ser *Series, lset labels.Labels, hash uint32) error {
 	mn.series.Add(1)
 	s.count++
 	s.index.Add(ser)
-	s.stripes.put(ser)
 	s.metrics.created.Inc()
 	return nil
 }

@@ -44,43 +44,43 @@ func (sel *Selection) Survey(ctx context.Context, o SurveyOptions) (Survey, erro
 	out := Survey{Until: math.MaxInt64}
 	lookback := sel.s.opts.Lookback.Milliseconds()
 	for _, ser := range series {
-		ser.survey(&out, &o, lookback)
+		if silent, ok := ser.survey(&out, &o, lookback); ok {
+			o.Silent(silent)
+		}
 	}
 	return out, nil
 }
 
-func (s *Series) survey(out *Survey, o *SurveyOptions, lookback int64) {
+// survey adds the series to the survey if it is live. Otherwise it returns the series,
+// if it has a value.
+func (s *Series) survey(out *Survey, o *SurveyOptions, lookback int64) (silent SilentSeries, ok bool) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.ring.Len() == 0 {
-		s.mu.Unlock()
-		return
+		return silent, false
 	}
 	last := s.ring.Last()
-	if silentFrom := min(s.silentFromLocked(lookback), last.T+lookback); !last.Stale() && silentFrom > o.At && !s.restored {
+	if s.stateLocked(o.At, lookback) == Live {
 		out.Live++
-		out.Until = min(out.Until, silentFrom)
+		out.Until = min(out.Until, s.silentFromLocked(lookback), last.T+lookback)
 		out.Negative = out.Negative || last.Hist == nil && last.V < 0
 		if o.Window > 0 && !s.coveredLocked(o, o.At, true) {
 			out.Uncovered++
 		}
-		s.mu.Unlock()
-		return
+		return silent, false
 	}
 	value, ok := s.ring.LastValue()
-	silent := SilentSeries{
+	silent = SilentSeries{
 		Series: s, Arrived: value.T + int64(s.lag), Interval: s.intervalLocked(lookback), Value: value.V, Histogram: value.Hist != nil,
 	}
 	if last.Stale() {
 		silent.Ended = s.arrivedLocked()
 	}
 	silent.Uncovered = ok && o.Window > 0 && !s.coveredLocked(o, value.T, !o.Accumulates)
-	s.mu.Unlock()
-	if ok {
-		o.Silent(silent)
-	}
+	return silent, ok
 }
 
-// coveredLocked tells whether the series has samples for the whole window that ends at
+// coveredLocked reports whether the series has samples for the whole window that ends at
 // a moment, or, if that counts, began in it. One missed push is no gap. What a series
 // that began in the window adds up to is right while the load it took over is in the
 // window as well. It is too little once it is moved forward.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -9,6 +10,9 @@ import (
 // series outlives its retention. KEDA ignores a change to inactive, so seconds are
 // soon enough.
 const sweepInterval = 5 * time.Second
+
+// resetParts is how many times a reset locks the store.
+const resetParts = 64
 
 // sweep is one pass over all series.
 type sweep struct {
@@ -42,12 +46,8 @@ func (s *Store) Sweep() {
 	}
 	steps := s.clock.steps.Load()
 	w.stepped, s.sweptSteps = steps != s.sweptSteps, steps
-	var buf []*Series
-	for i := range s.stripes {
-		buf = s.stripes.snapshot(i, buf[:0])
-		for _, ser := range buf {
-			w.look(ser)
-		}
+	for ser := range s.index.All {
+		w.look(ser)
 	}
 	w.setIntervals()
 	s.swept.Store(&w.stats)
@@ -122,7 +122,6 @@ func (s *Store) free(idle []*Series, now int64, t touched) {
 		}
 		t.add(selections)
 		freed = append(freed, ser)
-		s.stripes.remove(ser)
 		if ser.name.series.Add(-1) == 0 {
 			delete(s.names, ser.name.name)
 			s.undescribeLocked(ser.name.name)
@@ -139,10 +138,9 @@ func (s *Store) Reset() {
 	s.sweeping.Lock()
 	defer s.sweeping.Unlock()
 	t := touched{}
-	var all []*Series
-	for i := range s.stripes { // one at a time, so that no push waits for all
-		all = s.stripes.snapshot(i, all[:0])
-		s.free(all, math.MaxInt64/2, t)
+	all := slices.Collect(s.index.All)
+	for some := range slices.Chunk(all, len(all)/resetParts+1) { // no push waits for all
+		s.free(some, math.MaxInt64/2, t)
 	}
 	s.swept.Store(&seriesStats{})
 	t.notify()

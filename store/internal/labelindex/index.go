@@ -4,6 +4,7 @@ package labelindex
 
 import (
 	"encoding/binary"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ const chunk = 1024
 type Entry struct {
 	Set  Set    // of the item's labels; constant
 	ref  Ref    // guarded by the index
-	Hash uint32 // of the labels, for the owner's use; here it fills padding
+	hash uint32 // of the labels; constant
 }
 
 // Index finds the items that have given labels. It stores each pair of a name and a
@@ -37,7 +38,13 @@ type Index[T any] struct {
 	spare []uint32     // numbers of pairs that no item has anymore
 	names map[string]map[string]uint32
 	items table[T] // replaced when the items are renumbered
-	last  Ref      // the newest item's
+
+	// The items by the hash of their labels. One whose hash another one has is under the
+	// next number that is free.
+	hashes map[uint32]*T
+	most   int // items since the map was made
+
+	last Ref // the newest item's
 }
 
 type pair struct {
@@ -47,11 +54,12 @@ type pair struct {
 
 // New returns an empty index of items with these entries.
 func New[T any](entry func(*T) *Entry) *Index[T] {
-	return &Index[T]{entry: entry, names: map[string]map[string]uint32{}, items: table[T]{}}
+	return &Index[T]{entry: entry, names: map[string]map[string]uint32{}, items: table[T]{}, hashes: map[uint32]*T{}}
 }
 
-// Intern returns the set of labels, and assigns numbers to new pairs.
-func (x *Index[T]) Intern(lset labels.Labels) Set {
+// Intern returns the entry of an item with these labels, which have that hash. It assigns
+// numbers to new pairs.
+func (x *Index[T]) Intern(lset labels.Labels, hash uint32) Entry {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	var buf [64]byte
@@ -63,7 +71,7 @@ func (x *Index[T]) Intern(lset labels.Labels) Set {
 		}
 		set = binary.AppendUvarint(set, uint64(n))
 	})
-	return Set(set)
+	return Entry{Set: Set(set), hash: hash}
 }
 
 func (x *Index[T]) addPairLocked(l labels.Label) uint32 {
@@ -86,7 +94,7 @@ func (x *Index[T]) addPairLocked(l labels.Label) uint32 {
 	return n
 }
 
-// Add makes an item with an interned set findable.
+// Add makes an item with an interned entry findable.
 func (x *Index[T]) Add(item *T) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -97,6 +105,7 @@ func (x *Index[T]) Add(item *T) {
 	e := x.entry(item)
 	e.ref = x.last
 	x.items.put(e.ref, item)
+	x.putLocked(item)
 	for n, set := uint32(0), e.Set; len(set) > 0; {
 		n, set = set.Next()
 		x.pairs[n].refs = append(x.pairs[n].refs, e.ref)
@@ -119,10 +128,12 @@ func (x *Index[T]) Remove(items []*T) {
 		slices.Sort(refs)
 		removed[n] = without(x.pairs[n].refs, refs)
 	}
+	defer x.shrink()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, item := range items {
 		x.items.remove(x.entry(item).ref)
+		x.dropLocked(item)
 	}
 	for n, left := range removed {
 		p := &x.pairs[n]
@@ -160,10 +171,57 @@ func (x *Index[T]) renumberLocked() {
 // validLocked reports whether an item is in the index, so that its set is valid.
 func (x *Index[T]) validLocked(item *T) bool { return x.items.get(x.entry(item).ref) == item }
 
-// Equal reports whether a set is that of lset. Its item must not be removed meanwhile.
-func (x *Index[T]) Equal(set Set, lset labels.Labels) bool {
+// Hash returns half of the labels' hash, which is enough: Get compares the labels.
+func Hash(lset labels.Labels) uint32 { return uint32(lset.Hash()) } //nolint:gosec // see above
+
+// Get returns the item with exactly these labels, which have that hash, or nil.
+func (x *Index[T]) Get(lset labels.Labels, hash uint32) *T {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
+	for ; ; hash++ {
+		if item := x.hashes[hash]; item == nil || x.equalLocked(x.entry(item).Set, lset) {
+			return item
+		}
+	}
+}
+
+func (x *Index[T]) putLocked(item *T) {
+	at := x.entry(item).hash
+	for x.hashes[at] != nil {
+		at++
+	}
+	x.hashes[at] = item
+	x.most = max(x.most, len(x.hashes))
+}
+
+func (x *Index[T]) dropLocked(item *T) {
+	at := x.entry(item).hash
+	for x.hashes[at] != item {
+		at++
+	}
+	delete(x.hashes, at)
+	for at++; x.hashes[at] != nil; at++ { // its own number may be free now
+		next := x.hashes[at]
+		delete(x.hashes, at)
+		x.putLocked(next)
+	}
+}
+
+// shrink replaces a map that had far more items: deletions do not make it smaller.
+// Writers alone change the map, so that reading it needs no lock.
+func (x *Index[T]) shrink() {
+	if 8*len(x.hashes) >= x.most {
+		return
+	}
+	smaller := make(map[uint32]*T, len(x.hashes))
+	maps.Copy(smaller, x.hashes)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.hashes, x.most = smaller, len(smaller)
+}
+
+// equalLocked reports whether a set is that of lset.
+func (x *Index[T]) equalLocked(set Set, lset labels.Labels) bool {
 	same := true
 	lset.Range(func(l labels.Label) {
 		if same = same && len(set) > 0; same {

@@ -20,7 +20,7 @@ type item struct {
 func newIndex() *Index[item] { return New(func(i *item) *Entry { return &i.entry }) }
 
 func add(x *Index[item], lset labels.Labels) *item {
-	i := &item{entry: Entry{Set: x.Intern(lset)}, lset: lset}
+	i := &item{entry: x.Intern(lset, Hash(lset)), lset: lset}
 	x.Add(i)
 	return i
 }
@@ -65,7 +65,7 @@ func TestIndexAgreesWithLookingAtEveryItem(t *testing.T) {
 				require.Equal(t, textOf(x, want), textOf(x, found), "seed %d, %v, %v", seed, round, ms)
 			}
 			for _, i := range all {
-				require.True(t, x.Equal(i.entry.Set, i.lset))
+				require.Same(t, i, x.Get(i.lset, Hash(i.lset)))
 			}
 		}
 		if seed%4 == 0 {
@@ -74,6 +74,7 @@ func TestIndexAgreesWithLookingAtEveryItem(t *testing.T) {
 		x.Remove(all)
 		require.Empty(t, x.names)
 		require.Empty(t, x.items)
+		require.Empty(t, x.hashes)
 		require.Len(t, x.spare, len(x.pairs))
 	}
 }
@@ -189,5 +190,45 @@ func TestASearchFindsItemsThatAreRenumbered(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []*item{a}, found)
 		require.Equal(t, Ref(2), b.entry.ref)
+	}
+}
+
+// TestItemsThatShareAHash goes through the table with hashes of two values.
+func TestItemsThatShareAHash(t *testing.T) {
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 9))
+		x := newIndex()
+		there := map[string]*item{}
+		label := func(i int) labels.Labels {
+			switch value := fmt.Sprint(i / 3); i % 3 {
+			case 0:
+				return labels.FromStrings("l", value)
+			case 1:
+				return labels.FromStrings("m", value)
+			default:
+				return labels.FromStrings("l", value, "m", value)
+			}
+		}
+		hash := func(i int) uint32 { return math.MaxUint32 - uint32(i%4/3)*5 }
+		for range 300 {
+			i := rnd.IntN(40)
+			lset := label(i)
+			one := x.Get(lset, hash(i))
+			require.Same(t, there[lset.String()], one)
+			if one == nil {
+				one = &item{entry: x.Intern(lset, hash(i))}
+				x.Add(one)
+				there[lset.String()] = one
+			} else if rnd.IntN(3) > 0 {
+				x.Remove([]*item{one})
+				delete(there, lset.String())
+			}
+		}
+		require.Len(t, slices.Collect(x.All), len(there))
+		require.Len(t, x.hashes, len(there))
+		for _, one := range there {
+			x.Remove([]*item{one})
+		}
+		require.Zero(t, x.most, "the table made its map smaller")
 	}
 }

@@ -73,3 +73,24 @@ func (t table[T]) refs() []Ref {
 	}
 	return refs
 }
+
+// All yields all items. It locks the index for one page at a time.
+func (x *Index[T]) All(yield func(*T) bool) {
+	x.mu.RLock()
+	items := x.items
+	pages := slices.Sorted(maps.Keys(items))
+	x.mu.RUnlock()
+	for _, at := range pages {
+		var some [refPage]*T
+		x.mu.RLock()
+		if p := items[at]; p != nil {
+			some = p.items
+		}
+		x.mu.RUnlock()
+		for _, item := range some {
+			if item != nil && !yield(item) {
+				return
+			}
+		}
+	}
+}
