@@ -141,7 +141,7 @@ func (e *Engine) misses(ctx context.Context, scope Scope, ms []*labels.Matcher) 
 	count := func(of ...[]*labels.Matcher) int {
 		var pr store.Presence
 		if err == nil {
-			pr, err = e.opts.Store.Presence(ctx, slices.Concat(of...)...)
+			pr, _, err = e.opts.Store.Show(ctx, 0, slices.Concat(of...)...)
 		}
 		return pr[store.Live] + pr[store.Ended] + pr[store.Late]
 	}

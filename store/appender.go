@@ -41,7 +41,7 @@ type Appender struct {
 	s       *Store
 	now     int64
 	mint    int64   // samples older than this are rejected
-	claimed int64   // when the counters appended now were zero, as the sender says, in ms; 0 if not known
+	claimed int64   // the start of the counters appended now, as the sender reports it, in ms; or 0
 	sender  uint64  // of the samples appended now; 0 if not known
 	delta   *Series // to be noted among the deltas
 	last    *Series

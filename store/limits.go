@@ -49,9 +49,9 @@ func (s *Store) MaxSeriesPerMetric() int { return s.opts.MaxSeriesPerMetric }
 
 // admitLocked returns why there may be no new series of a metric, or nil.
 func (s *Store) admitLocked(name string) error {
-	if s.count >= s.opts.MaxSeries {
+	if s.SeriesCount() >= s.opts.MaxSeries {
 		s.metrics.rejectedTotal.Inc()
-		return &limitError{ErrSeriesLimit, Cardinality{Series: s.count}}
+		return &limitError{ErrSeriesLimit, Cardinality{Series: s.SeriesCount()}}
 	}
 	if mn := s.names[name]; mn != nil && int(mn.series.Load()) >= s.opts.MaxSeriesPerMetric {
 		s.metrics.rejectedMetric.Inc()
@@ -59,7 +59,7 @@ func (s *Store) admitLocked(name string) error {
 	}
 	if s.opts.Full() {
 		s.metrics.rejectedMemory.Inc()
-		return &limitError{ErrNoMemory, Cardinality{Series: s.count}}
+		return &limitError{ErrNoMemory, Cardinality{Series: s.SeriesCount()}}
 	}
 	return nil
 }

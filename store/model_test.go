@@ -229,7 +229,7 @@ func TestConcurrentAppendQuerySweepSelect(t *testing.T) {
 		w, err := s.Select(sel("m", "writer", "1"), 0, func() {})
 		if err == nil {
 			w.Arm()
-			_, _ = s.Presence(t.Context(), sel("m")...)
+			_, _, _ = s.Show(t.Context(), 0, sel("m")...)
 			w.Close()
 		}
 	})

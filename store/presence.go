@@ -12,12 +12,6 @@ import (
 // Presence is how many series are in each state.
 type Presence [states]int
 
-// Presence returns the states of the series that match ms.
-func (s *Store) Presence(ctx context.Context, ms ...*labels.Matcher) (Presence, error) {
-	p, _, err := s.Show(ctx, 0, ms...)
-	return p, err
-}
-
 // Shown is a series to be displayed.
 type Shown struct {
 	Labels labels.Labels
@@ -28,8 +22,8 @@ type Shown struct {
 	Histogram bool
 }
 
-// Show is Presence, with the first limit series: late ones, then live ones, then
-// ended ones.
+// Show returns the states of the series that match ms, and the first limit of these: late
+// ones, then live ones, then ended ones.
 func (s *Store) Show(ctx context.Context, limit int, ms ...*labels.Matcher) (p Presence, shown []Shown, err error) {
 	found, err := s.index.Find(ctx, ms...)
 	if err != nil {

@@ -51,7 +51,7 @@ func TestShowTakesRoomForWhatItShows(t *testing.T) {
 	allocs := func(f func() error) float64 {
 		return testing.AllocsPerRun(10, func() { require.NoError(t, f()) })
 	}
-	counted := allocs(func() error { _, err := s.Presence(t.Context(), all); return err })
+	counted := allocs(func() error { _, _, err := s.Show(t.Context(), 0, all); return err })
 	shown := allocs(func() error { _, _, err := s.Show(t.Context(), 1, all); return err })
 	require.LessOrEqual(t, shown, counted+6, "one list, and what the one series takes")
 }

@@ -66,7 +66,7 @@ func (sel *Selection) addLocked(ser *Series) {
 	all := sel.series.Load()
 	switch {
 	case all == nil:
-	case sel.s.selected >= sel.s.MaxSelected():
+	case sel.s.SelectedCount() >= sel.s.MaxSelected():
 		sel.replaceLocked(nil)
 	default:
 		more := append(*all, ser) // behind what readers see of it
@@ -83,10 +83,10 @@ func (sel *Selection) clearLocked() {
 
 func (sel *Selection) replaceLocked(series *[]*Series) {
 	if before := sel.series.Swap(series); before != nil {
-		sel.s.selected -= len(*before)
+		sel.s.selected.Add(-int64(len(*before)))
 	}
 	if series != nil {
-		sel.s.selected += len(*series)
+		sel.s.selected.Add(int64(len(*series)))
 	}
 }
 
@@ -116,7 +116,7 @@ func (sel *Selection) all(ctx context.Context) ([]*Series, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sel.changes == before && s.selected+len(found) <= s.MaxSelected() {
+	if sel.changes == before && s.SelectedCount()+len(found) <= s.MaxSelected() {
 		sel.replaceLocked(&found)
 	}
 	return found, nil
@@ -172,11 +172,7 @@ func (t touched) notify() {
 const selectedPerSeries = 4
 
 // SelectedCount returns how many series selections store, counted once for each.
-func (s *Store) SelectedCount() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.selected
-}
+func (s *Store) SelectedCount() int { return int(s.selected.Load()) }
 
 // MaxSelected returns the most series that selections store.
 func (s *Store) MaxSelected() int { return selectedPerSeries * s.opts.MaxSeries }

@@ -150,7 +150,7 @@ func TestSnapshotHoldsEverything(t *testing.T) {
 
 func present(t *testing.T, s *Store, name string) Presence {
 	t.Helper()
-	p, err := s.Presence(t.Context(), sel(name)...)
+	p, _, err := s.Show(t.Context(), 0, sel(name)...)
 	require.NoError(t, err)
 	return p
 }

@@ -61,12 +61,12 @@ type Store struct {
 	sweptSteps int64                       // of the clock, as of the last sweep
 
 	mu          sync.Mutex // guards what follows, and that series, index and selections agree
-	count       int
+	count       atomic.Int64
 	names       map[string]*metricName
 	selections  selectionIndex
 	explained   *limitError // the last explanation of a metric at its limit, and when, in ms
 	explainedAt int64
-	selected    int // series that selections store, counted once for each
+	selected    atomic.Int64 // series that selections store, counted once for each
 }
 
 // metricName is what the store stores of one __name__.
@@ -106,11 +106,7 @@ func New(o Options) *Store {
 }
 
 // SeriesCount returns how many series the store stores, ended ones included.
-func (s *Store) SeriesCount() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.count
-}
+func (s *Store) SeriesCount() int { return int(s.count.Load()) }
 
 // LargestMetric returns the most series that any one metric name had at the last
 // sweep.
@@ -148,7 +144,7 @@ func (s *Store) addLocked(ser *Series, lset labels.Labels, hash uint32) error {
 	}
 	ser.setSelectionsLocked(all) // no other goroutine has the series yet
 	mn.series.Add(1)
-	s.count++
+	s.count.Add(1)
 	s.index.Add(ser)
 	s.metrics.created.Inc()
 	return nil

@@ -127,7 +127,7 @@ func (s *Store) free(idle []*Series, now int64, t touched) {
 			s.undescribeLocked(ser.name.name)
 		}
 	}
-	s.count -= len(freed)
+	s.count.Add(-int64(len(freed)))
 	s.index.Remove(freed)
 	s.metrics.freed.Add(float64(len(freed)))
 }

@@ -133,7 +133,7 @@ func (r *Ring) LastValue() (Sample, bool) {
 func (r *Ring) Set(i int, s Sample) {
 	word, ok := narrow(s.V)
 	if !ok && !r.Wide() {
-		r.widen()
+		r.move(r.room(), wideBit) // all values are float64 from now on
 	}
 	p := r.pos(i)
 	w := r.words[p:]
@@ -159,18 +159,15 @@ func (r *Ring) setHist(p int, h *histogram.FloatHistogram) {
 	(*r.hists)[p/r.stride()] = h
 }
 
-// widen stores all values as float64 from now on.
-func (r *Ring) widen() {
-	words := make([]uint32, 0, r.room()*3)
-	for p := 0; p < len(r.words); p += 2 {
-		v := StaleNaN
-		if w := r.words[p+1]; w != staleNarrow {
-			v = float64(math.Float32frombits(w))
-		}
-		bits := math.Float64bits(v)
-		words = append(words, r.words[p], uint32(bits>>32), uint32(bits)) //nolint:gosec // its halves
+// move moves the samples to new memory with room for so many, which is wide if the
+// bit is set.
+func (r *Ring) move(room int, wide uint32) {
+	before := *r
+	*r = Ring{base: before.base, count: before.count | wide}
+	r.words = make([]uint32, room*r.stride())
+	for i := range r.Len() {
+		r.Set(i, before.At(i))
 	}
-	r.words, r.head, r.count = words, r.head/2*3, r.count|wideBit
 }
 
 // rebase moves the base so that t is in the middle of its reach. It drops samples
@@ -200,7 +197,7 @@ func (r *Ring) Push(s Sample, mint int64, limit int) (evicted bool) {
 		}
 		if r.full() {
 			if r.Len() < limit {
-				r.grow(limit)
+				r.move(more(r.room(), limit), 0)
 			} else {
 				r.drop()
 				evicted = true
@@ -259,18 +256,3 @@ func (r *Ring) drop() {
 // more is the next larger room: half as much again, in steps that match the
 // allocator's size classes: 4, 8, 12, 16, 24, 36.
 func more(room, limit int) int { return min(room+max(room/2, minRing)/minRing*minRing, limit) }
-
-func (r *Ring) grow(limit int) {
-	size := more(r.room(), limit)
-	words := make([]uint32, size*r.stride())
-	k := copy(words, r.words[r.head:])
-	copy(words[k:], r.words[:r.head])
-	if r.hists != nil {
-		hists := make([]*histogram.FloatHistogram, size)
-		first := int(r.head) / r.stride()
-		k := copy(hists, (*r.hists)[first:])
-		copy(hists[k:], (*r.hists)[:first])
-		r.hists = &hists
-	}
-	r.words, r.head = words, 0
-}
