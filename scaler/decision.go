@@ -116,7 +116,8 @@ func (s *situation) decide() decision {
 	}
 	switch policy := s.trigger.Missing.Policy; {
 	case s.err != nil:
-		return s.failed(d)
+		d.cause, d.err = causeHoldFailed, s.err
+		return d
 	case policy == Zero || policy == Value:
 		return s.withoutFloors(d)
 	case !s.warmUp.IsZero():
@@ -134,12 +135,6 @@ func (s *situation) decide() decision {
 	default:
 		return s.partial(d)
 	}
-}
-
-// failed is for an evaluation that says nothing about the data.
-func (s *situation) failed(d decision) decision {
-	d.cause, d.err = causeHoldFailed, s.err
-	return d
 }
 
 // withoutFloors answers where the trigger itself says what missing data means.

@@ -106,20 +106,15 @@ func (h *history) result(d *decision, most int) {
 		h.results[last] = r
 		return
 	}
-	if over := len(h.results) + 1 - most; over > 0 {
-		h.results = append(h.results[:0], h.results[over:]...)
-	}
-	h.results = append(h.results, r)
+	h.results = push(h.results, r, most)
 }
 
-// push appends and lets the oldest go. It grows to the limit, and not beyond.
+// push appends, and removes the oldest beyond the limit.
 func push[T any](all []T, v T, most int) []T {
-	if len(all) < most {
-		return append(all, v)
+	if over := len(all) + 1 - most; over > 0 {
+		all = slices.Delete(all, 0, over)
 	}
-	copy(all, all[1:])
-	all[most-1] = v
-	return all
+	return append(all, v)
 }
 
 func brief(text string) string {

@@ -83,6 +83,8 @@ func (r *restorer) block(block []byte) error {
 
 // series reads a block.
 func (r *restorer) series(d *decoder) error {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
 	r.labels = r.labels[:0]
 	for d.more() {
 		lset, body := d.text(), d.text()
@@ -97,26 +99,16 @@ func (r *restorer) series(d *decoder) error {
 		if err := ser.body(body, r.shift, r.s.opts.MaxSamplesPerSeries); err != nil {
 			return err
 		}
-		if err := r.add(ser); err != nil {
-			return err
+		hash := labelindex.Hash(r.lset)
+		if r.s.index.Get(r.lset, hash) != nil {
+			return fmt.Errorf("%w: a series is there twice", ErrSnapshot)
 		}
+		if err := r.s.addLocked(ser, r.lset, hash); err != nil {
+			return fmt.Errorf("the snapshot has more series: %w", err)
+		}
+		r.all = append(r.all, ser)
 	}
 	return d.done()
-}
-
-// add makes a series findable.
-func (r *restorer) add(ser *Series) error {
-	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
-	hash := labelindex.Hash(r.lset)
-	if r.s.index.Get(r.lset, hash) != nil {
-		return fmt.Errorf("%w: a series is there twice", ErrSnapshot)
-	}
-	if err := r.s.addLocked(ser, r.lset, hash); err != nil {
-		return fmt.Errorf("the snapshot has more series: %w", err)
-	}
-	r.all = append(r.all, ser)
-	return nil
 }
 
 // readLabels reads the labels of a series.
