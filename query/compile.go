@@ -128,14 +128,11 @@ func nameOf(ms []*labels.Matcher) string {
 // AsSyntaxError makes a SyntaxError of a parser's error, if it says where the
 // fault is.
 func AsSyntaxError(err error) error {
-	var all parser.ParseErrors
-	if !errors.As(err, &all) || len(all) == 0 {
+	all, ok := errors.AsType[parser.ParseErrors](err)
+	if !ok || len(all) == 0 {
 		return err
 	}
 	first := all[0]
-	return &SyntaxError{
-		Text:   first.Query,
-		Offset: min(max(int(first.PositionRange.Start), 0), len(first.Query)),
-		Err:    first.Err,
-	}
+	offset := min(max(int(first.PositionRange.Start), 0), len(first.Query))
+	return &SyntaxError{Text: first.Query, Offset: offset, Err: first.Err}
 }

@@ -26,11 +26,11 @@ type Options struct {
 	Lookback     time.Duration // how long a sample stands for its series (the retention)
 	Timeout      time.Duration // of one evaluation (2s)
 	MaxSamples   int           // samples in memory during one evaluation (5,000,000)
-	CacheSize    int           // compiled queries kept (10,000)
+	CacheSize    int           // compiled queries stored (10,000)
 	// Concurrency is how many plans the PromQL engine evaluates at a time
 	// (GOMAXPROCS, 2 at least); those of one scope have half of it.
 	Concurrency int
-	Long        func()                // called when the PromQL engine took long for a plan (nobody)
+	Long        func()                // called when the PromQL engine took long for a plan (no-op)
 	Logger      *slog.Logger          // for the PromQL engine (nowhere)
 	Registerer  prometheus.Registerer // where the engine's own metrics go (nowhere)
 }
@@ -136,9 +136,8 @@ func (e *Engine) Compile(text string, over OverTime) (*Plan, error) {
 	return e.CompileWithin(Scope{}, text, over)
 }
 
-// CompileWithin is Compile for somebody who may only see what is within the
-// scope: neither the plan's values nor its errors and explanations tell
-// anything about other series.
+// CompileWithin is Compile for a user who may see only what is within the scope:
+// neither the plan's values nor its errors and explanations depend on other series.
 func (e *Engine) CompileWithin(scope Scope, text string, over OverTime) (*Plan, error) {
 	key := planKey{text, over, scope}
 	if c, ok := e.plans.Get(key); ok {

@@ -16,6 +16,13 @@ var (
 	// ErrEvaluation is wrapped when the PromQL engine gives up: a timeout, too
 	// many samples, series that can't be joined.
 	ErrEvaluation = errors.New("evaluation failed")
+	// ErrWindow is wrapped when a query reads samples from longer ago than any are
+	// stored.
+	ErrWindow = errors.New("the query reads samples from longer ago than they are stored")
+	// ErrTooOld is wrapped where the store rejects samples as too old.
+	ErrTooOld = errors.New("samples are too old")
+	// errBusy is why an evaluation did not begin.
+	errBusy = errors.New("other queries that only the PromQL engine can evaluate took all the time there is")
 )
 
 // SyntaxError is in the chain of an error of Compile that the parser found at
@@ -39,15 +46,5 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("%s (at character %d, before %q)", e.Err, e.Offset+1, near)
 }
 
-// Unwrap returns what the parser said.
+// Unwrap returns the parser's error.
 func (e *SyntaxError) Unwrap() error { return e.Err }
-
-// ErrWindow is wrapped when a query reads samples from longer ago than any are
-// stored.
-var ErrWindow = errors.New("the query reads samples from longer ago than they are stored")
-
-// errBusy is why an evaluation did not begin.
-var errBusy = errors.New("other queries that only the PromQL engine can evaluate took all the time there is")
-
-// ErrTooOld is wrapped where the store rejects samples as too old.
-var ErrTooOld = errors.New("samples are too old")

@@ -40,7 +40,7 @@ type Series struct {
 	Histogram bool      // it is a native histogram
 }
 
-// Explain tells what the plan's result is made of: its series as they stand now,
+// Explain returns what the plan's result is made of: its series as they stand now,
 // at most limit for each selector, and where a selector matches none, why. It is
 // for people and takes its time.
 func (p *Plan) Explain(ctx context.Context, limit int) (*Explanation, error) {
@@ -66,7 +66,7 @@ func (p *Plan) Explain(ctx context.Context, limit int) (*Explanation, error) {
 	return e, nil
 }
 
-// Near tells in sentences why the selectors match nothing, with the nearest values
+// Near returns in sentences why the selectors match nothing, with the nearest values
 // that there are.
 func (p *Plan) Near(ctx context.Context) string {
 	e, err := p.Explain(ctx, 0)
@@ -82,7 +82,7 @@ func (p *Plan) Near(ctx context.Context) string {
 	return strings.Join(all, "; ")
 }
 
-// selectorText writes a selector as a person would.
+// selectorText returns a selector as a user writes it.
 func selectorText(ms []*labels.Matcher) string { return plainSelector(ms).String() }
 
 // Metric is a metric's name with the number of its series, ended ones included.
@@ -116,7 +116,7 @@ type Miss struct {
 }
 
 const (
-	maxMisses = 4 // matchers that are told about for each selector
+	maxMisses = 4 // matchers that are explained for each selector
 	maxNear   = 3 // values
 	maxNames  = 12
 )
@@ -191,7 +191,7 @@ func (e *Engine) miss(ctx context.Context, scope Scope, m *labels.Matcher, other
 	return miss, nil
 }
 
-// String says it in a sentence.
+// String returns a sentence.
 func (m Miss) String() string {
 	quoted := slices.Clone(m.Near)
 	for i, v := range quoted {

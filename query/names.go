@@ -12,19 +12,11 @@ import (
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/naming"
 )
 
-// The store holds names as package naming makes them. Looked up the same way,
+// The store has names as package naming makes them. Looked up the same way,
 // http.server.duration finds its series in whatever form it is written.
 
-// storedName returns a metric name as the store has it. A name of which the
+// storedLabel returns a label's name as the store has it. A name of which the
 // escaping leaves nothing can't have been stored.
-func storedName(name string) (string, error) {
-	if model.LegacyValidation.IsValidMetricName(name) {
-		return name, nil
-	}
-	return naming.Metric(name)
-}
-
-// storedLabel returns a label's name as the store has it.
 func storedLabel(name string) (string, error) {
 	if model.LegacyValidation.IsValidLabelName(name) {
 		return name, nil
@@ -86,8 +78,8 @@ func storedMatcher(m *labels.Matcher) (*labels.Matcher, error) {
 	name, err := storedLabel(m.Name)
 	switch {
 	case err != nil || !equality:
-	case name == labels.MetricName && value != "":
-		value, err = storedName(value)
+	case name == labels.MetricName && value != "" && !model.LegacyValidation.IsValidMetricName(value):
+		value, err = naming.Metric(value)
 	case name == "le" || name == "quantile":
 		value = storedBound(value)
 	}

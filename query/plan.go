@@ -37,7 +37,7 @@ func (p *Plan) Metric() string { return p.metric }
 // Selector returns the text of a selector.
 func (p *Plan) Selector(i int) string { return selectorText(p.selectors[i].matchers) }
 
-// Monotone tells whether a value without some series is a lower bound, as long as
+// Monotone reports whether a value without some series is a lower bound, as long as
 // no series is negative.
 func (p *Plan) Monotone() bool { return p.monotone }
 
@@ -71,20 +71,16 @@ func (p *Plan) evalEngine(ctx context.Context, text string, view *store.View) (v
 	}
 	defer release()
 	began := time.Now()
-	val, done, err := p.evalVector(ctx, text, view)
+	val, err := p.evalVector(ctx, text, view)
 	took := time.Since(began)
 	p.e.metrics.engine.Inc()
 	p.e.metrics.engineTime.Observe(took.Seconds())
 	if took >= p.e.long {
 		p.e.opts.Long()
 	}
-	if err != nil {
-		return 0, false, err
-	}
-	defer done()
 	switch {
-	case len(val) == 0:
-		return 0, false, nil
+	case err != nil || len(val) == 0:
+		return 0, false, err
 	case len(val) > 1:
 		return 0, false, fmt.Errorf("%w: %w: %s yields %d series, such as %s and %s; put sum(...), avg(...) or max(...) around it",
 			ErrNotOneNumber, ErrSeveral, p.text, len(val), val[0].Metric, val[1].Metric)
@@ -95,23 +91,23 @@ func (p *Plan) evalEngine(ctx context.Context, text string, view *store.View) (v
 	return val[0].F, true, nil
 }
 
-// evalVector evaluates by the engine; a number becomes one element. The elements are
-// the engine's until close.
-func (p *Plan) evalVector(ctx context.Context, text string, view *store.View) (_ promql.Vector, done func(), err error) {
+// evalVector evaluates by the engine; a number becomes one element. The engine reuses
+// the memory of histograms, so that only their presence may be read.
+func (p *Plan) evalVector(ctx context.Context, text string, view *store.View) (promql.Vector, error) {
 	q, err := p.e.promql.NewInstantQuery(ctx, p.scope.Within(p.e.opts.Store.Within(view)), nil, text, time.UnixMilli(view.At))
 	if err != nil {
-		return nil, nil, p.failed(err)
+		return nil, p.failed(err)
 	}
+	defer q.Close()
 	res := q.Exec(ctx)
 	if number, err := res.Scalar(); err == nil {
-		return promql.Vector{{F: number.V}}, q.Close, nil
+		return promql.Vector{{F: number.V}}, nil
 	}
 	val, err := res.Vector()
 	if err != nil {
-		q.Close()
-		return nil, nil, p.failed(err)
+		return nil, p.failed(err)
 	}
-	return val, q.Close, nil
+	return val, nil
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
@@ -121,14 +117,14 @@ func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 func (p *Plan) notFinite(ctx context.Context, expr parser.Expr, view *store.View, v float64) (err error) {
 	parser.Inspect(expr, func(n parser.Node, path []parser.Node) error {
 		b, ok := n.(*parser.BinaryExpr)
-		if !ok || err != nil || b.Op != parser.DIV && b.Op != parser.MOD || slices.ContainsFunc(path, isSubquery) {
+		if !ok || b.Op != parser.DIV && b.Op != parser.MOD || slices.ContainsFunc(path, isSubquery) {
 			return nil
 		}
 		divisor := b.RHS.String()
 		if _, found := p.element(ctx, divisor, view, func(v float64) bool { return v == 0 }); found {
 			err = fmt.Errorf("%w: %s is %v: its divisor %s is 0; write clamp_min(%s, 1) in its place", ErrNotOneNumber, p.text, v, divisor, divisor)
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return err
@@ -152,11 +148,7 @@ func isSubquery(n parser.Node) bool {
 // asked. Where the expression can't be evaluated there is none: the caller has an error
 // to report that this explains no better.
 func (p *Plan) element(ctx context.Context, text string, view *store.View, is func(float64) bool) (metric string, found bool) {
-	val, done, err := p.evalVector(ctx, text, view)
-	if err != nil {
-		return "", false
-	}
-	defer done()
+	val, _ := p.evalVector(ctx, text, view)
 	for _, e := range val {
 		if e.H == nil && is(e.F) {
 			return e.Metric.String(), true
