@@ -123,28 +123,12 @@ const (
 
 // misses finds the matchers without any one of which the selector would match.
 // If there is none, it is the first that leaves nothing of what those before it
-// leave, the metric's name being first.
+// leave, the metric's name being first. The scope's matcher always stays.
 func (e *Engine) misses(ctx context.Context, scope Scope, ms []*labels.Matcher) (out []Miss, err error) {
 	named := func(m *labels.Matcher) bool { return m.Name == labels.MetricName }
-	ms = slices.Clone(ms)
-	var within []*labels.Matcher // taken away from none
-	if scope.Label != "" {
-		within, ms = []*labels.Matcher{scope.matcher()}, slices.DeleteFunc(ms, scope.is)
-	}
-	rank := func(m *labels.Matcher) int {
-		if named(m) {
-			return 0
-		}
-		return 1
-	}
-	slices.SortStableFunc(ms, func(a, b *labels.Matcher) int { return rank(a) - rank(b) })
-	count := func(of ...[]*labels.Matcher) int {
-		var pr store.Presence
-		if err == nil {
-			pr, _, err = e.opts.Store.Show(ctx, 0, slices.Concat(of...)...)
-		}
-		return pr[store.Live] + pr[store.Ended] + pr[store.Late]
-	}
+	names := slices.DeleteFunc(slices.Clone(ms), func(m *labels.Matcher) bool { return !named(m) || scope.is(m) })
+	within := slices.DeleteFunc(slices.Clone(ms), func(m *labels.Matcher) bool { return !scope.is(m) })
+	ms = slices.Concat(names, slices.DeleteFunc(slices.Clone(ms), func(m *labels.Matcher) bool { return named(m) || scope.is(m) }))
 	miss := func(m *labels.Matcher, others ...[]*labels.Matcher) (one Miss) {
 		if err == nil {
 			one, err = e.miss(ctx, scope, m, slices.Concat(others...))
@@ -154,41 +138,38 @@ func (e *Engine) misses(ctx context.Context, scope Scope, ms []*labels.Matcher) 
 	for i, m := range ms {
 		// That others have what the rest asks for does not make a wrong name of one that
 		// is there.
-		if named(m) && count(within, ms[i:i+1]) > 0 {
+		if named(m) && miss(m, within, ms[i:i+1]).Others > 0 {
 			continue
 		}
 		if one := miss(m, within, ms[:i], ms[i+1:]); one.Others > 0 && len(out) < maxMisses {
 			out = append(out, one)
 		}
 	}
-	for i := 0; i < len(ms) && len(out) == 0; i++ {
-		if count(within, ms[:i+1]) == 0 {
-			out = append(out, miss(ms[i], within, ms[:i]))
+	for i := len(ms) - 1; i >= 0 && len(out) == 0; i-- {
+		if one := miss(ms[i], within, ms[:i]); one.Others > 0 || i == 0 {
+			out = append(out, one)
 		}
 	}
 	return out, err
 }
 
+// miss describes a matcher that leaves no series of those that the others match.
 func (e *Engine) miss(ctx context.Context, scope Scope, m *labels.Matcher, others []*labels.Matcher) (Miss, error) {
 	values, n, err := e.opts.Store.Values(ctx, m.Name, others...)
-	if err != nil {
-		return Miss{}, err
-	}
 	miss := Miss{Matcher: m, Others: n, Within: scope}
-	if len(values) > 0 {
+	if err != nil || len(values) > 0 {
 		miss.Near, miss.Similar = nearest(m, values)
-		return miss, nil
-	}
-	_, shown, err := e.opts.Store.Show(ctx, 1, others...)
-	if err != nil || len(shown) == 0 {
 		return miss, err
 	}
-	shown[0].Labels.Range(func(l labels.Label) {
-		if l.Name != labels.MetricName && len(miss.Names) < maxNames {
-			miss.Names = append(miss.Names, l.Name)
-		}
-	})
-	return miss, nil
+	_, shown, err := e.opts.Store.Show(ctx, 1, others...)
+	for _, series := range shown {
+		series.Labels.Range(func(l labels.Label) {
+			if l.Name != labels.MetricName && len(miss.Names) < maxNames {
+				miss.Names = append(miss.Names, l.Name)
+			}
+		})
+	}
+	return miss, err
 }
 
 // String returns a sentence.
