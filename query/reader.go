@@ -306,7 +306,7 @@ func (r *Reader) evalDirect(ctx context.Context, v *variant, view *store.View) (
 // would match, and that are not there otherwise; why is nil if not.
 func (p *Plan) Rejected() (why error) {
 	for i := range p.selectors {
-		switch why := p.e.opts.Store.Rejected(p.selectors[i].matchers...); {
+		switch why := p.e.opts.Store.Rejected(p.selectors[i].zeroCounts, p.selectors[i].matchers...); {
 		case errors.Is(why, store.ErrTooOld):
 			return fmt.Errorf("%w: the store rejects samples of %s: %w; the sender's clock is late, or it catches up with its queue", ErrTooOld, p.Selector(i), why)
 		case why != nil:

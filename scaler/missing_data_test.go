@@ -215,6 +215,25 @@ func TestRejected(t *testing.T) {
 		r.requireHeld(kserve, "the sender's clock is late")
 		require.Equal(t, "hold_too_old", r.cause(kserve))
 	})
+	t.Run("a zero, where it counts", func(t *testing.T) {
+		for text, want := range map[string]float64{`count(run == 0)`: 2, `sum(1 - run)`: 2, `sum(run)`: 0} {
+			r := newRigWith(t, Options{}, store.Options{MaxSeries: 2}, query.Options{})
+			md := metricQuery(text)
+			r.put("run", "0", 0)
+			r.put("run", "1", 0)
+			r.require(md, want, want > 0)
+			r.put("run", "0", marker)
+			r.steps(6, func() {
+				r.put("run", "1", 0)
+				reject(r, "new", 0)
+			})
+			if want > 0 {
+				r.requireCause(md, want, true, causeRejected)
+			} else {
+				r.requireCause(md, 0, false, causeValue)
+			}
+		}
+	})
 	t.Run("a series that is live is not missing", func(t *testing.T) {
 		r := newRig(t, Options{})
 		r.pods(9)

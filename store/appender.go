@@ -174,9 +174,7 @@ func (a *Appender) append(lset labels.Labels, in ring.Sample, delta bool) (out O
 		if ser == nil {
 			if ser, err = a.s.create(lset, hash); err != nil {
 				a.counts[Rejected]++
-				if !in.Stale() && addsLoad(in) {
-					a.rejected(lset, errors.Unwrap(err), rejectedFor) // the limit, without its figures
-				}
+				a.rejected(lset, in, errors.Unwrap(err), rejectedFor) // the limit, without its figures
 				return Rejected, err
 			}
 		}

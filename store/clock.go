@@ -54,6 +54,7 @@ func (s *Store) stepped(offset int64) {
 		ser.mu.Unlock()
 	}
 	s.rejected.move(d)
+	s.rejectedZeros.move(d)
 	s.began.Add(d)
 	s.clock.offset.Store(offset)
 	s.clock.shift.Add(d)

@@ -151,17 +151,21 @@ const (
 	rejectedFor = 60_000
 )
 
-// rejected stores which series sent load that the store rejected: as too old, by a
+// rejected stores which series sent samples that the store rejected: as too old, by a
 // clock that is hours late or from a queue, or by a limit. A result without them is
 // not complete.
 type rejected struct {
-	unlisted prometheus.Counter // rejections that found no room
+	unlisted prometheus.Counter // rejections that found no room; nil if they are not counted
 
 	mu      sync.Mutex // guards what follows
 	series  map[uint64]*rejectedSeries
 	spaces  map[string]int // series of each namespace
 	names   map[string]int // series of each metric
 	expired int64          // when all were looked at last, in ms; not for each of a flood
+}
+
+func newRejected() rejected {
+	return rejected{series: map[uint64]*rejectedSeries{}, spaces: map[string]int{}, names: map[string]int{}}
 }
 
 type rejectedSeries struct {
@@ -174,9 +178,7 @@ type rejectedSeries struct {
 func (a *Appender) rejectTooOld(lset labels.Labels, in ring.Sample) error {
 	o := &a.s.opts
 	a.counts[Rejected]++
-	if !in.Stale() && addsLoad(in) {
-		a.rejected(lset, ErrTooOld, o.Retention.Milliseconds())
-	}
+	a.rejected(lset, in, ErrTooOld, o.Retention.Milliseconds())
 	return fmt.Errorf("%w: %s, and samples are kept for %s", ErrTooOld,
 		time.UnixMilli(in.T).UTC().Format(time.RFC3339Nano), o.Retention)
 }
@@ -186,11 +188,15 @@ func namespaceOf(lset labels.Labels) string {
 	return cmp.Or(lset.Get("namespace"), lset.Get("k8s_namespace_name"))
 }
 
-// rejected stores that load of a series was rejected, which counts for so long (ms),
-// and marks the selections that would have the series: their readers find the first
-// rejection as they find a push.
-func (a *Appender) rejected(lset labels.Labels, why error, last int64) {
-	if !a.s.rejected.add(lset, why, a.now, a.now+last) {
+// rejected stores that a sample was rejected, which counts for so long (ms), and marks
+// the selections that would have the series: their readers find the first rejection as
+// they find a push.
+func (a *Appender) rejected(lset labels.Labels, in ring.Sample, why error, last int64) {
+	list := &a.s.rejected
+	if !addsLoad(in) {
+		list = &a.s.rejectedZeros
+	}
+	if in.Stale() || !list.add(lset, why, a.now, a.now+last) {
 		return
 	}
 	a.s.mu.Lock()
@@ -210,7 +216,9 @@ func (r *rejected) add(lset labels.Labels, why error, now, until int64) (first b
 			r.expireLocked(now)
 		}
 		if len(r.series) >= maxRejected && !r.makeRoomLocked(namespaceOf(lset)) {
-			r.unlisted.Inc()
+			if r.unlisted != nil {
+				r.unlisted.Inc()
+			}
 			return false
 		}
 		one = &rejectedSeries{lset: lset.Copy()} // lset is a part of the request
@@ -279,13 +287,21 @@ func (r *rejected) move(d int64) {
 	}
 }
 
-// Rejected returns why load was rejected that matches ms and comes from a series that
+// Rejected returns why samples were rejected that match ms and come from a series that
 // neither is live nor was under load when it was: ErrTooOld within the retention,
-// ErrSeriesLimit, ErrMetricLimit or ErrNoMemory within a minute. It returns nil if there
-// is none.
-func (s *Store) Rejected(ms ...*labels.Matcher) error {
+// ErrSeriesLimit, ErrMetricLimit or ErrNoMemory within a minute. Samples without load are
+// considered if zeros count. It returns nil if there is none.
+func (s *Store) Rejected(zerosCount bool, ms ...*labels.Matcher) error {
 	now := s.now()
-	r := &s.rejected
+	why := s.rejected.find(s, now, ms)
+	if why == nil && zerosCount {
+		why = s.rejectedZeros.find(s, now, ms)
+	}
+	return why
+}
+
+// find returns why the first series was rejected that matches and counts.
+func (r *rejected) find(s *Store, now int64, ms []*labels.Matcher) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.expireLocked(now)

@@ -25,20 +25,21 @@ func reject(t *testing.T, s *Store, lset labels.Labels, at, v float64, why error
 func TestRejectedAsTooOldCountsForOneRetention(t *testing.T) {
 	s, c := newStore(t, Options{})
 	c.at(300)
-	require.NoError(t, s.Rejected(sel("m")...))
+	require.NoError(t, s.Rejected(false, sel("m")...))
 	reject(t, s, series("m", "pod", "idle"), 100, 0, ErrTooOld)
-	require.NoError(t, s.Rejected(sel("m")...), "a zero takes no load away")
+	require.NoError(t, s.Rejected(false, sel("m")...), "a zero takes no load away")
+	require.ErrorIs(t, s.Rejected(true, sel("m")...), ErrTooOld, "where it counts it is missing")
 	reject(t, s, series("m", "pod", "a"), 100, 1, ErrTooOld)
-	require.ErrorIs(t, s.Rejected(sel("m")...), ErrTooOld)
-	require.ErrorIs(t, s.Rejected(sel("m", "pod", "a")...), ErrTooOld)
-	require.NoError(t, s.Rejected(sel("m", "pod", "b")...), "of another series")
-	require.NoError(t, s.Rejected(sel("n")...), "of another metric")
+	require.ErrorIs(t, s.Rejected(false, sel("m")...), ErrTooOld)
+	require.ErrorIs(t, s.Rejected(false, sel("m", "pod", "a")...), ErrTooOld)
+	require.NoError(t, s.Rejected(false, sel("m", "pod", "b")...), "of another series")
+	require.NoError(t, s.Rejected(false, sel("n")...), "of another metric")
 	c.at(419.999)
-	require.ErrorIs(t, s.Rejected(sel("m")...), ErrTooOld)
+	require.ErrorIs(t, s.Rejected(false, sel("m")...), ErrTooOld)
 	c.at(420)
-	require.NoError(t, s.Rejected(sel("m")...))
+	require.NoError(t, s.Rejected(false, sel("m")...))
 	c.at(421)
-	require.NoError(t, s.Rejected(sel("m")...))
+	require.NoError(t, s.Rejected(false, sel("m")...))
 	require.Empty(t, s.rejected.series)
 	require.Empty(t, s.rejected.spaces)
 	require.Empty(t, s.rejected.names)
@@ -50,22 +51,22 @@ func TestRejectedByALimitCountsForAMinute(t *testing.T) {
 	s, c := newStore(t, Options{MaxSeries: 2, MaxSeriesPerMetric: 1, Full: func() bool { return full }})
 	full = true
 	reject(t, s, series("m", "pod", "1"), 0, 1, ErrNoMemory)
-	require.Equal(t, ErrNoMemory, s.Rejected(sel("m")...))
+	require.Equal(t, ErrNoMemory, s.Rejected(false, sel("m")...))
 	full = false
 	push(t, s, series("m", "pod", "0"), 0, 1)
 	reject(t, s, series("m", "pod", "1"), 0, 1, ErrMetricLimit)
-	require.Equal(t, ErrMetricLimit, s.Rejected(sel("m")...), "the newest reason, without its figures")
+	require.Equal(t, ErrMetricLimit, s.Rejected(false, sel("m")...), "the newest reason, without its figures")
 	push(t, s, series("n"), 0, 1)
 	reject(t, s, series("x"), 0, 1, ErrSeriesLimit)
-	require.Equal(t, ErrSeriesLimit, s.Rejected(sel("x")...))
-	require.NoError(t, s.Rejected(sel("n")...))
+	require.Equal(t, ErrSeriesLimit, s.Rejected(false, sel("x")...))
+	require.NoError(t, s.Rejected(false, sel("n")...))
 	c.at(40)
 	reject(t, s, series("x"), 40, 1, ErrSeriesLimit)
 	c.at(60)
-	require.NoError(t, s.Rejected(sel("m")...))
-	require.Error(t, s.Rejected(sel("x")...), "as long as rejections go on")
+	require.NoError(t, s.Rejected(false, sel("m")...))
+	require.Error(t, s.Rejected(false, sel("x")...), "as long as rejections go on")
 	c.at(100)
-	require.NoError(t, s.Rejected(sel("x")...))
+	require.NoError(t, s.Rejected(false, sel("x")...))
 }
 
 // TestRejectedSamplesOfALiveSeriesDoNotCount: its load is there.
@@ -77,15 +78,15 @@ func TestRejectedSamplesOfALiveSeriesDoNotCount(t *testing.T) {
 	_, err := a.AppendTo(a.Lookup(series("m", "pod", "a")), ms(100), 1)
 	require.ErrorIs(t, err, ErrTooOld)
 	a.Commit()
-	require.NoError(t, s.Rejected(sel("m")...))
+	require.NoError(t, s.Rejected(false, sel("m")...))
 	c.at(301)
 	end(t, s, series("m", "pod", "a"), 301)
-	require.ErrorIs(t, s.Rejected(sel("m")...), ErrTooOld, "not live anymore")
+	require.ErrorIs(t, s.Rejected(false, sel("m")...), ErrTooOld, "not live anymore")
 	c.at(302)
 	push(t, s, series("m", "pod", "a"), 302, 2)
-	require.NoError(t, s.Rejected(sel("m")...), "live again")
+	require.NoError(t, s.Rejected(false, sel("m")...), "live again")
 	reject(t, s, series("m", "pod", "b"), 100, 1, ErrTooOld)
-	require.ErrorIs(t, s.Rejected(sel("m")...), ErrTooOld, "another that matches is not")
+	require.ErrorIs(t, s.Rejected(false, sel("m")...), ErrTooOld, "another that matches is not")
 }
 
 // TestRejectedSeriesAreBoundedAndSharedByNamespace: a sender with many series does not
@@ -106,7 +107,7 @@ func TestRejectedSeriesAreBoundedAndSharedByNamespace(t *testing.T) {
 	require.Len(t, s.rejected.series, maxRejected)
 	require.EqualValues(t, 10, testutil.ToFloat64(s.rejected.unlisted))
 	for i := range 100 {
-		require.ErrorIs(t, s.Rejected(sel("m", "k8s_namespace_name", "few", "pod", fmt.Sprint(i))...), ErrTooOld)
+		require.ErrorIs(t, s.Rejected(false, sel("m", "k8s_namespace_name", "few", "pod", fmt.Sprint(i))...), ErrTooOld)
 	}
 	for i := range maxRejected {
 		reject(t, s, series("m", "k8s_namespace_name", "few", "pod", fmt.Sprint(i)), 100, 1, ErrTooOld)
@@ -140,7 +141,7 @@ func TestARejectedSeriesDoesNotReferToTheRequest(t *testing.T) {
 	b.Add(labels.MetricName, "x")
 	b.Add("pod", "b")
 	b.Overwrite(&lset) // where the others were
-	require.ErrorIs(t, s.Rejected(sel("m", "pod", "a")...), ErrTooOld)
+	require.ErrorIs(t, s.Rejected(false, sel("m", "pod", "a")...), ErrTooOld)
 }
 
 // TestRejectedSeriesMoveWithTheClock: what was rejected a second ago was so before the
@@ -152,9 +153,9 @@ func TestRejectedSeriesMoveWithTheClock(t *testing.T) {
 		reject(t, s, m, -200, 1, ErrTooOld)
 		c.set(by)
 		c.wait(119 * time.Second)
-		require.ErrorIs(t, s.Rejected(sel("m")...), ErrTooOld, by)
+		require.ErrorIs(t, s.Rejected(false, sel("m")...), ErrTooOld, by)
 		c.wait(time.Second)
-		require.NoError(t, s.Rejected(sel("m")...), by)
+		require.NoError(t, s.Rejected(false, sel("m")...), by)
 	}
 }
 
@@ -171,7 +172,7 @@ func BenchmarkRejected(b *testing.B) {
 		selector := sel(name, "namespace", "a", "deployment", "x")
 		b.Run(name, func(b *testing.B) {
 			for range b.N {
-				if err := s.Rejected(selector...); err != nil {
+				if err := s.Rejected(false, selector...); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -48,17 +48,19 @@ func (o *Options) setDefaults() {
 
 // Store stores series. Its methods may be called concurrently.
 type Store struct {
-	opts       Options
-	clock      wallClock
-	began      atomic.Int64 // when the store was made, in ms
-	metrics    *metrics
-	index      *labelindex.Index[Series] // written with mu locked
-	described  described
-	rejected   rejected
-	deltas     deltas
-	sweeping   sync.Mutex                  // locked during a sweep; guards sweptSteps
-	swept      atomic.Pointer[seriesStats] // of the last sweep, for readers that must not block
-	sweptSteps int64                       // of the clock, as of the last sweep
+	opts      Options
+	clock     wallClock
+	began     atomic.Int64 // when the store was made, in ms
+	metrics   *metrics
+	index     *labelindex.Index[Series] // written with mu locked
+	described described
+	rejected  rejected
+	// rejectedZeros are without load: as many as there may be must not hide the others.
+	rejectedZeros rejected
+	deltas        deltas
+	sweeping      sync.Mutex                  // locked during a sweep; guards sweptSteps
+	swept         atomic.Pointer[seriesStats] // of the last sweep, for readers that must not block
+	sweptSteps    int64                       // of the clock, as of the last sweep
 
 	mu          sync.Mutex // guards what follows, and that series, index and selections agree
 	count       atomic.Int64
@@ -86,13 +88,14 @@ type metricName struct {
 func New(o Options) *Store {
 	o.setDefaults()
 	s := &Store{
-		opts:       o,
-		index:      labelindex.New(func(ser *Series) *labelindex.Entry { return &ser.entry }),
-		names:      map[string]*metricName{},
-		described:  described{families: map[string]metadata.Metadata{}},
-		deltas:     deltas{senders: map[uint64][]deltaSeries{}},
-		rejected:   rejected{series: map[uint64]*rejectedSeries{}, spaces: map[string]int{}, names: map[string]int{}},
-		selections: selectionIndex{},
+		opts:          o,
+		index:         labelindex.New(func(ser *Series) *labelindex.Entry { return &ser.entry }),
+		names:         map[string]*metricName{},
+		described:     described{families: map[string]metadata.Metadata{}},
+		deltas:        deltas{senders: map[uint64][]deltaSeries{}},
+		rejected:      newRejected(),
+		rejectedZeros: newRejected(),
+		selections:    selectionIndex{},
 	}
 	s.swept.Store(&seriesStats{})
 	s.clock.zero = s.opts.Now()
