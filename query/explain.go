@@ -20,6 +20,9 @@ const maxExplained = 16
 type Explanation struct {
 	Selectors []Selection // the first 16
 	Total     int         // selectors that the query has
+	// Unlisted is set while the store rejects load of more series than it lists, and a
+	// selector matches one of the others.
+	Unlisted bool
 }
 
 // Selection is a selector and what it matches now.
@@ -47,6 +50,7 @@ func (p *Plan) Explain(ctx context.Context, limit int) (*Explanation, error) {
 	e := &Explanation{Total: len(p.selectors)}
 	for i := range p.selectors[:min(len(p.selectors), maxExplained)] {
 		ms := p.selectors[i].matchers
+		e.Unlisted = e.Unlisted || p.e.opts.Store.Unlisted(ms...)
 		s := Selection{Selector: selectorText(ms)}
 		pr, shown, err := p.e.opts.Store.Show(ctx, limit, ms...)
 		if err == nil && pr == (store.Presence{}) {

@@ -43,7 +43,7 @@ func newEvaluator(s *Server) *evaluator {
 
 // enqueue queues a trigger. A push calls it.
 func (e *evaluator) enqueue(st *state) {
-	if st.queued.Swap(true) {
+	if !st.queued.CompareAndSwap(0, e.s.now()) {
 		return
 	}
 	queue := 0
@@ -106,7 +106,7 @@ func (e *evaluator) close(st *state) {
 
 // evaluate evaluates a trigger that was queued.
 func (e *evaluator) evaluate(ctx context.Context, st *state) {
-	st.queued.Store(false) // before the look, so that a change during it counts
+	st.lag.Store(e.s.now() - st.queued.Swap(0)) // before the look, so that a change during it counts
 	if !st.evicted.Load() {
 		_, _ = e.s.current(ctx, st) // the decision has the error
 	}

@@ -80,6 +80,25 @@ func TestCostlyTriggersHaveTheirOwnQueue(t *testing.T) {
 	require.InDelta(t, 2, r.state(costlyMD).last.Load().value, 0)
 }
 
+// TestExplainReportsAnEvaluationThatCameLate, and no longer than it does.
+func TestExplainReportsAnEvaluationThatCameLate(t *testing.T) {
+	r := newRig(t, Options{})
+	r.push("a", 1)
+	r.require(kserve, 1, true)
+	for _, lag := range []time.Duration{time.Second, 3 * time.Second, 0} {
+		r.push("a", 2)
+		r.wait(lag)
+		r.server.Tick(t.Context())
+		v, err := r.server.Explain(t.Context(), r.state(kserve).key.Object, 1)
+		require.NoError(t, err)
+		if lag <= time.Second {
+			require.Empty(t, v.Triggers[0].Now.Warning)
+		} else {
+			require.Contains(t, v.Triggers[0].Now.Warning, "evaluates this one 3s after its series change")
+		}
+	}
+}
+
 // TestAPollOfACleanTriggerDoesNotEvaluate.
 func TestAPollOfACleanTriggerDoesNotEvaluate(t *testing.T) {
 	gate := newGate(t)

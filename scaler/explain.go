@@ -121,10 +121,15 @@ func (t *Metadata) answer(d *decision, plan *query.Plan) Answer {
 	}
 	out.Value, out.Reported = d.value, t.reported(d.value)
 	if t.clamp(d.value) < 0 {
-		out.Warning = strings.TrimPrefix(out.Warning+"; the value is negative, which KEDA reads as 0", "; ")
+		out.warn("the value is negative, which KEDA reads as 0")
 	}
 	out.Desired = int64(math.Ceil(out.Reported / t.Target))
 	return out
+}
+
+// warn adds a warning.
+func (a *Answer) warn(format string, args ...any) {
+	a.Warning = strings.TrimPrefix(a.Warning+"; "+fmt.Sprintf(format, args...), "; ")
 }
 
 // Explain returns what is stored of a ScaledObject and what its decisions are made
@@ -141,7 +146,13 @@ func (s *Server) Explain(ctx context.Context, object Object, limit int) (View, e
 		}
 		t := &v.Triggers[i]
 		t.Evaluated, t.Now = st.plan.String(), st.trigger.Load().answer(d, st.plan)
+		if lag := time.Duration(st.lag.Load()) * time.Millisecond; lag > tick {
+			t.Now.warn("queries are so expensive that the scaler evaluates this one %v after its series change, and its floors are coarser", lag)
+		}
 		t.Explanation, _ = st.plan.Explain(ctx, limit) // which fails if the query can't be evaluated
+		if t.Explanation != nil && t.Explanation.Unlisted {
+			t.Now.warn("the store rejects more series of the query than it lists, so the value may be too low")
+		}
 		if err := ctx.Err(); err != nil {
 			return v, err
 		}

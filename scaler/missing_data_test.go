@@ -215,6 +215,22 @@ func TestRejected(t *testing.T) {
 		r.requireHeld(kserve, "the sender's clock is late")
 		require.Equal(t, "hold_too_old", r.cause(kserve))
 	})
+	t.Run("more series than are listed", func(t *testing.T) {
+		r := newRigWith(t, Options{}, store.Options{MaxSeries: 1}, query.Options{})
+		r.put("run", "0", 1)
+		r.require(md, 1, true)
+		for i := range 4096 {
+			reject(r, fmt.Sprint("new", i), 1)
+		}
+		warning := func() string {
+			v, err := r.server.Explain(t.Context(), r.state(md).key.Object, 1)
+			require.NoError(t, err)
+			return v.Triggers[0].Now.Warning
+		}
+		require.NotContains(t, warning(), "than it lists")
+		reject(r, "another", 1)
+		require.Contains(t, warning(), "the store rejects more series of the query than it lists")
+	})
 	t.Run("a zero, where it counts", func(t *testing.T) {
 		for text, want := range map[string]float64{`count(run == 0)`: 2, `sum(1 - run)`: 2, `sum(run)`: 0} {
 			r := newRigWith(t, Options{}, store.Options{MaxSeries: 2}, query.Options{})

@@ -31,7 +31,8 @@ type state struct {
 
 	expensive atomic.Bool              // its query, as logged last
 	took      atomic.Int64             // the last evaluation, in ns
-	queued    atomic.Bool              // for the evaluator
+	queued    atomic.Int64             // since when the evaluator has it, in ms; 0 if it has not
+	lag       atomic.Int64             // how long it was queued last, in ms
 	last      atomic.Pointer[decision] // the newest; nil before the first
 	begun     atomic.Uint64            // evaluations
 	shown     atomic.Bool              // what streams report: the last known activity; changed under mu

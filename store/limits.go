@@ -162,6 +162,7 @@ type rejected struct {
 	spaces  map[string]int // series of each namespace
 	names   map[string]int // series of each metric
 	expired int64          // when all were looked at last, in ms; not for each of a flood
+	last    rejectedSeries // the last that found no room
 }
 
 func newRejected() rejected {
@@ -216,7 +217,7 @@ func (r *rejected) add(lset labels.Labels, why error, now, until int64) (first b
 			r.expireLocked(now)
 		}
 		if len(r.series) >= maxRejected && !r.makeRoomLocked(namespaceOf(lset)) {
-			if r.unlisted != nil {
+			if r.last = (rejectedSeries{lset.Copy(), why, until}); r.unlisted != nil {
 				r.unlisted.Inc()
 			}
 			return false
@@ -282,6 +283,7 @@ func (r *rejected) move(d int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.expired += d
+	r.last.until += d
 	for _, one := range r.series {
 		one.until += d
 	}
@@ -298,6 +300,16 @@ func (s *Store) Rejected(zerosCount bool, ms ...*labels.Matcher) error {
 		why = s.rejectedZeros.find(s, now, ms)
 	}
 	return why
+}
+
+// Unlisted reports whether load was rejected that matches ms and that Rejected does not
+// consider, as far as the last series shows that found no room in its list.
+func (s *Store) Unlisted(ms ...*labels.Matcher) bool {
+	now := s.now()
+	r := &s.rejected
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return now < r.last.until && matchesAll(r.last.lset, ms)
 }
 
 // find returns why the first series was rejected that matches and counts.

@@ -100,6 +100,11 @@ func TestRejectedSeriesAreBoundedAndSharedByNamespace(t *testing.T) {
 	}
 	require.Len(t, s.rejected.series, maxRejected)
 	require.EqualValues(t, 10, testutil.ToFloat64(s.rejected.unlisted))
+	require.True(t, s.Unlisted(sel("m", "namespace", "many")...))
+	require.False(t, s.Unlisted(sel("m", "namespace", "few")...))
+	c.at(420)
+	require.False(t, s.Unlisted(sel("m", "namespace", "many")...), "one retention later")
+	c.at(300)
 	for i := range 100 {
 		reject(t, s, series("m", "k8s_namespace_name", "few", "pod", fmt.Sprint(i)), 100, 1, ErrTooOld)
 	}
