@@ -1,6 +1,7 @@
 package query
 
 import (
+	"reflect"
 	"slices"
 
 	"github.com/prometheus/prometheus/promql/parser"
@@ -13,12 +14,12 @@ type pruned struct {
 	needed  []int       // selectors without which the query has no value, though others match
 }
 
-// prune takes selectors, which it gets with their numbers, out of a query. An operand that can only add (of +, or)
-// leaves the other one; a query of which nothing is left has nothing to read.
-// Everywhere else the query has no value without the operand.
+// prune removes selectors, which it gets with their numbers, from a query. An operand
+// that can only add (of +, or) leaves the other one; a query of which nothing is left
+// has nothing to read. Everywhere else the query has no value without the operand.
 //
-// PromQL's own answer to an empty operand, an empty result, can't be told from no
-// load.
+// PromQL's own answer to an empty operand, an empty result, can't be distinguished
+// from no load.
 func prune(expr parser.Expr, empty map[*parser.VectorSelector]int) pruned {
 	var scalar, negative bool
 	switch e := expr.(type) {
@@ -77,16 +78,12 @@ func pruneBinary(e *parser.BinaryExpr, empty map[*parser.VectorSelector]int) pru
 	case len(r.missing) > 0 && falls(e.Op):
 		return pruned{needed: r.missing}
 	}
-	both := rewritten(e, func(operand parser.Expr) parser.Expr {
-		if operand == e.LHS {
-			return l.expr
-		}
-		return r.expr
-	})
-	return pruned{expr: both, missing: slices.Concat(l.missing, r.missing)}
+	both := map[parser.Expr]parser.Expr{e.LHS: l.expr, e.RHS: r.expr}
+	out := rewritten(e, func(operand parser.Expr) parser.Expr { return both[operand] })
+	return pruned{expr: out, missing: slices.Concat(l.missing, r.missing)}
 }
 
-// falls tells whether the value of an operator may fall when its right operand rises,
+// falls reports whether the value of an operator may fall when its right operand rises,
 // so that it is no lower bound while a part of that is missing.
 func falls(op parser.ItemType) bool {
 	switch op {
@@ -133,52 +130,39 @@ func unfiltered(expr parser.Expr) parser.Expr {
 	return rewritten(expr, unfiltered)
 }
 
-// absence tells whether a function has a value of what is not there.
+// absence reports whether a function has a value of what is not there.
 func absence(e *parser.Call) bool {
 	return e.Func.Name == "absent" || e.Func.Name == "absent_over_time"
 }
 
-// rewritten returns a copy of a node whose operands are what f makes of them, and the
-// node itself if f changes none.
+// rewritten returns a copy of a node whose operands are what f returns for them, and
+// the node itself if f changes none. Operands are the fields that are expressions.
 func rewritten(expr parser.Expr, f func(parser.Expr) parser.Expr) parser.Expr {
-	out := expr
-	var operands []*parser.Expr
-	switch e := expr.(type) {
-	case *parser.AggregateExpr:
-		c := *e
-		out, operands = &c, []*parser.Expr{&c.Expr, &c.Param}
-	case *parser.BinaryExpr:
-		c := *e
-		out, operands = &c, []*parser.Expr{&c.LHS, &c.RHS}
-	case *parser.Call:
-		c := *e
-		c.Args = slices.Clone(e.Args)
-		out, operands = &c, make([]*parser.Expr, len(c.Args))
-		for i := range c.Args {
-			operands[i] = &c.Args[i]
-		}
-	case *parser.MatrixSelector:
-		c := *e
-		out, operands = &c, []*parser.Expr{&c.VectorSelector}
-	case *parser.ParenExpr:
-		c := *e
-		out, operands = &c, []*parser.Expr{&c.Expr}
-	case *parser.SubqueryExpr:
-		c := *e
-		out, operands = &c, []*parser.Expr{&c.Expr}
-	case *parser.UnaryExpr:
-		c := *e
-		out, operands = &c, []*parser.Expr{&c.Expr}
-	}
+	out := reflect.New(reflect.TypeOf(expr).Elem())
+	out.Elem().Set(reflect.ValueOf(expr).Elem())
 	changed := false
-	for _, operand := range operands {
+	rewrite := func(operand *parser.Expr) {
 		if before := *operand; before != nil {
 			*operand = f(before)
 			changed = changed || *operand != before
 		}
 	}
+	for _, field := range out.Elem().Fields() {
+		if !field.CanInterface() {
+			continue
+		}
+		switch operands := field.Addr().Interface().(type) {
+		case *parser.Expr:
+			rewrite(operands)
+		case *parser.Expressions:
+			*operands = slices.Clone(*operands)
+			for i := range *operands {
+				rewrite(&(*operands)[i])
+			}
+		}
+	}
 	if !changed {
 		return expr
 	}
-	return out
+	return out.Interface().(parser.Expr)
 }
