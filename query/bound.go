@@ -17,7 +17,7 @@ const subqueryStep = 5 * time.Second
 // bounded is an engine that refuses subqueries of too many points before it
 // evaluates them. Within a window the engine looks neither at the clock nor at
 // whether its caller is gone: thirty years in milliseconds would take a core for
-// hours. Samples of plain ranges are those that are held, and need no such bound.
+// hours. Samples of plain ranges are those that are stored, and need no such bound.
 type bounded struct {
 	engine *promql.Engine
 	most   int

@@ -101,13 +101,10 @@ func plainSelector(ms []*labels.Matcher) *parser.VectorSelector {
 
 // inner returns an expression without the parentheses around it.
 func inner(expr parser.Expr) parser.Expr {
-	for {
-		p, ok := expr.(*parser.ParenExpr)
-		if !ok {
-			return expr
-		}
-		expr = p.Expr
+	if p, ok := expr.(*parser.ParenExpr); ok {
+		return inner(p.Expr)
 	}
+	return expr
 }
 
 // eval returns the value as of the instant, and false if it is empty. The error is

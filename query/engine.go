@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -41,7 +42,7 @@ type Engine struct {
 	opts   Options
 	parser parser.Parser
 	promql *promql.Engine
-	plans  *lru.Cache[planKey, compiled]
+	plans  *lru.Cache[planKey, func() (*Plan, error)]
 	// evaluations bound what the engine takes of the CPU for triggers: as many at a time
 	// as there are cores, and half of them for one tenant. The direct evaluator does not
 	// wait.
@@ -54,13 +55,6 @@ type planKey struct {
 	text  string
 	over  OverTime
 	scope Scope
-}
-
-// compiled is a plan, or why there is none: a broken query is asked for at
-// every poll, too.
-type compiled struct {
-	plan *Plan
-	err  error
 }
 
 // New returns an engine.
@@ -76,7 +70,7 @@ func New(o Options) (*Engine, error) {
 		o.Long = func() {}
 	}
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
-	plans, err := lru.New[planKey, compiled](o.CacheSize)
+	plans, err := lru.New[planKey, func() (*Plan, error)](o.CacheSize)
 	if err != nil {
 		return nil, fmt.Errorf("query cache of size %d: %w", o.CacheSize, err)
 	}
@@ -140,10 +134,11 @@ func (e *Engine) Compile(text string, over OverTime) (*Plan, error) {
 // neither the plan's values nor its errors and explanations depend on other series.
 func (e *Engine) CompileWithin(scope Scope, text string, over OverTime) (*Plan, error) {
 	key := planKey{text, over, scope}
-	if c, ok := e.plans.Get(key); ok {
-		return c.plan, c.err
+	plan, ok := e.plans.Get(key)
+	if !ok {
+		// Errors are stored as well: a broken query is asked for at every poll, too.
+		plan = sync.OnceValues(func() (*Plan, error) { return e.compile(text, over, scope) })
+		e.plans.Add(key, plan)
 	}
-	plan, err := e.compile(text, over, scope)
-	e.plans.Add(key, compiled{plan, err})
-	return plan, err
+	return plan()
 }

@@ -130,9 +130,10 @@ const (
 // leave, the metric's name being first. The scope's matcher always stays.
 func (e *Engine) misses(ctx context.Context, scope Scope, ms []*labels.Matcher) (out []Miss, err error) {
 	named := func(m *labels.Matcher) bool { return m.Name == labels.MetricName }
-	names := slices.DeleteFunc(slices.Clone(ms), func(m *labels.Matcher) bool { return !named(m) || scope.is(m) })
 	within := slices.DeleteFunc(slices.Clone(ms), func(m *labels.Matcher) bool { return !scope.is(m) })
-	ms = slices.Concat(names, slices.DeleteFunc(slices.Clone(ms), func(m *labels.Matcher) bool { return named(m) || scope.is(m) }))
+	own := slices.DeleteFunc(slices.Clone(ms), scope.is)
+	names := slices.DeleteFunc(slices.Clone(own), func(m *labels.Matcher) bool { return !named(m) })
+	ms = slices.Concat(names, slices.DeleteFunc(own, named))
 	miss := func(m *labels.Matcher, others ...[]*labels.Matcher) (one Miss) {
 		if err == nil {
 			one, err = e.miss(ctx, scope, m, slices.Concat(others...))

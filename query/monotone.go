@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// monotone tells whether a query's result can only rise when series are added, as
+// monotone reports whether a query's result can only rise when series are added, as
 // long as their values are not negative, which an evaluation looks at. Where this
 // is proven, a result without some series is a lower bound.
 func monotone(expr parser.Expr) bool {
@@ -56,10 +56,10 @@ func monotone(expr parser.Expr) bool {
 	return false
 }
 
-// constant tells whether an expression reads no series.
+// constant reports whether an expression reads no series.
 func constant(expr parser.Expr) bool { return len(parser.ExtractSelectors(expr)) == 0 }
 
-// bySeries tells whether each element of a vector comes from one series alone, so
+// bySeries reports whether each element of a vector comes from one series alone, so
 // that further series add elements and change none.
 func bySeries(expr parser.Expr) bool {
 	switch e := inner(expr).(type) {
@@ -83,15 +83,12 @@ var ofAll = map[string]bool{
 	"absent": true, "absent_over_time": true, "scalar": true, "histogram_quantile": true, "histogram_quantiles": true, "histogram_fraction": true,
 }
 
-// fillsZero tells whether an operator takes zero for operands that are missing, and
+// fillsZero reports whether an operator takes zero for operands that are missing, and
 // the operands can't be less.
 func fillsZero(b *parser.BinaryExpr) bool {
-	for _, v := range []*float64{b.VectorMatching.FillValues.LHS, b.VectorMatching.FillValues.RHS} {
-		if v != nil && *v != 0 {
-			return false
-		}
-	}
-	return nonNegative(b.LHS) && nonNegative(b.RHS)
+	zero := func(fill *float64) bool { return fill == nil || *fill == 0 }
+	fill := b.VectorMatching.FillValues
+	return zero(fill.LHS) && zero(fill.RHS) && nonNegative(b.LHS) && nonNegative(b.RHS)
 }
 
 // signed are functions that return negative values of values that are not negative.
@@ -101,7 +98,7 @@ var signed = map[string]bool{
 	"sinh": true, "tanh": true, "asinh": true, "atanh": true, "sgn": true,
 }
 
-// nonNegative tells whether an expression's values can't be negative if those of
+// nonNegative reports whether an expression's values can't be negative if those of
 // the series are not.
 func nonNegative(expr parser.Node) bool {
 	switch e := expr.(type) {
@@ -123,10 +120,6 @@ func nonNegative(expr parser.Node) bool {
 			return false
 		}
 	}
-	for operand := range parser.ChildrenIter(expr) {
-		if !nonNegative(operand) {
-			return false
-		}
-	}
-	return true
+	negative := func(operand parser.Node) bool { return !nonNegative(operand) }
+	return !slices.ContainsFunc(parser.Children(expr), negative)
 }

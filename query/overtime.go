@@ -25,7 +25,7 @@ const (
 	Max     OverTime = "max"
 	Count   OverTime = "count"
 	// Rate is the increase per second between the first and the last sample
-	// held, counter resets counted as restarts from zero. Unlike PromQL's
+	// stored, counter resets counted as restarts from zero. Unlike PromQL's
 	// rate() it knows no window and extrapolates nothing.
 	Rate OverTime = "rate"
 )

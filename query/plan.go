@@ -2,7 +2,6 @@ package query
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -60,12 +59,9 @@ func (p *Plan) failed(err error) error {
 
 // evalEngine evaluates by the engine, once the semaphore lets it.
 func (p *Plan) evalEngine(ctx context.Context, text string, view *store.View) (v float64, ok bool, err error) {
-	waiting, cancel := context.WithTimeoutCause(ctx, p.e.opts.Timeout, errBusy)
+	waiting, cancel := context.WithTimeoutCause(ctx, p.e.opts.Timeout, fmt.Errorf("%w: %s", errBusy, p.e.opts.Timeout))
 	release, err := p.e.evaluations.Acquire(waiting, p.scope)
 	cancel()
-	if errors.Is(err, errBusy) {
-		err = fmt.Errorf("%w: %s", err, p.e.opts.Timeout)
-	}
 	if err != nil {
 		return 0, false, p.failed(err)
 	}

@@ -24,14 +24,14 @@ func (s Scope) matcher() *labels.Matcher {
 var errUnscoped = errors.New("a selector is without the matcher that bounds the query")
 
 // apply adds the scope's matcher to every selector. One that can only match
-// outside of the scope is refused: it has no series, not by what is held but
+// outside of the scope is refused: it has no series, not by what is stored but
 // by what it says, and "no series" is answered with zero.
 func (s Scope) apply(expr parser.Expr) error {
 	if s.Label == "" {
 		return nil
 	}
 	if s.Value == "" {
-		// It would match the series that have no such label, which are nobody's.
+		// It would match the series that have no such label, which belong to no user.
 		return badf("only series with the asker's own %s are shown, and it is empty", s.Label)
 	}
 	var err error
@@ -49,7 +49,7 @@ func (s Scope) apply(expr parser.Expr) error {
 	return err
 }
 
-// bounds tells whether the matchers let nothing outside of the scope through.
+// bounds reports whether the matchers let nothing outside of the scope through.
 func (s Scope) bounds(ms []*labels.Matcher) bool {
 	return s.Label == "" || slices.ContainsFunc(ms, s.is)
 }

@@ -83,7 +83,7 @@ func (s *selector) place(path []parser.Node) {
 	s.window = max(window, 0).Milliseconds()
 }
 
-// fills tells whether an operator has values for operands that are missing.
+// fills reports whether an operator has values for operands that are missing.
 func fills(b *parser.BinaryExpr) bool {
 	m := b.VectorMatching
 	return m != nil && (m.FillValues.LHS != nil || m.FillValues.RHS != nil)
@@ -97,7 +97,7 @@ var neutral = map[string]bool{
 	"label_replace": true, "label_join": true,
 }
 
-// zeroStays tells whether an operator makes zero, or nothing, of a zero on its left.
+// zeroStays reports whether an operator makes zero, or nothing, of a zero on its left.
 func zeroStays(b *parser.BinaryExpr) bool {
 	switch b.Op {
 	case parser.MUL, parser.DIV, parser.MOD, parser.LUNLESS, parser.LAND:
