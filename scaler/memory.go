@@ -2,7 +2,6 @@ package scaler
 
 import (
 	"cmp"
-	"math"
 	"slices"
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/query"
@@ -92,14 +91,15 @@ func (m *memory) after(sit *situation, d *decision, retention, span int64) {
 // (ms). Where series are only lost, that is the highest entry. Otherwise an entry may
 // lack what was missing already, and the last complete value counts as well.
 func (m *memory) floor(sit *situation, after int64) number {
-	v, ok := m.Floors.highest()
-	if ok && !sit.stale && sit.uncovered == 0 && sit.rejected == nil {
-		return number{v, true}
+	highest, ok := m.Complete.Value, m.Complete.At > after
+	if len(m.Floors.Entries) > 0 {
+		v := m.Floors.Entries[0].Value
+		if !sit.stale && sit.uncovered == 0 && sit.rejected == nil {
+			return number{v, true}
+		}
+		highest = max(highest, v)
 	}
-	if m.Complete.At <= after {
-		return number{}
-	}
-	return number{max(v, m.Complete.Value), true}
+	return number{highest, ok}
 }
 
 // follow adds to all times what the clock was set by since.
@@ -168,15 +168,6 @@ func (f *floors) know(losses []query.Silent) {
 	for i := range losses {
 		f.lost[losses[i].ID] = losses[i].Arrived
 	}
-}
-
-// highest returns the highest entry; ok is false if there is none.
-func (f *floors) highest() (v float64, ok bool) {
-	v = math.Inf(-1)
-	for _, e := range f.Entries {
-		v, ok = max(v, e.Value), true
-	}
-	return v, ok
 }
 
 // expired is when series were pushed last that are no longer lost: of those that are

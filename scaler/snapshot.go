@@ -105,10 +105,7 @@ func (s *Server) Restored(taken time.Time, moved time.Duration) {
 	now := s.now()
 	start := s.newStart(s.opts.WarmUp)
 	start.without, start.restored = false, start.at
-	if start.since = was.since - moved.Milliseconds(); was.since == 0 { // of a version that did not write it
-		start.since = taken.UnixMilli()
-	}
-	start.since -= s.opts.Queries.ClockShift()
+	start.since = was.since - moved.Milliseconds() - s.opts.Queries.ClockShift()
 	s.start.Store(start)
 	away := now - taken.UnixMilli()
 	s.objects.mu.Lock()

@@ -49,19 +49,20 @@ func (s *Store) MaxSeriesPerMetric() int { return s.opts.MaxSeriesPerMetric }
 
 // admitLocked returns why there may be no new series of a metric, or nil.
 func (s *Store) admitLocked(name string) error {
-	if s.SeriesCount() >= s.opts.MaxSeries {
-		s.metrics.rejectedTotal.Inc()
-		return &limitError{ErrSeriesLimit, Cardinality{Series: s.SeriesCount()}}
+	var err *limitError
+	mn := s.names[name]
+	switch {
+	case s.SeriesCount() >= s.opts.MaxSeries:
+		err = &limitError{ErrSeriesLimit, Cardinality{Series: s.SeriesCount()}}
+	case mn != nil && int(mn.series.Load()) >= s.opts.MaxSeriesPerMetric:
+		err = s.explainLocked(mn)
+	case s.opts.Full():
+		err = &limitError{ErrNoMemory, Cardinality{Series: s.SeriesCount()}}
+	default:
+		return nil
 	}
-	if mn := s.names[name]; mn != nil && int(mn.series.Load()) >= s.opts.MaxSeriesPerMetric {
-		s.metrics.rejectedMetric.Inc()
-		return s.explainLocked(mn)
-	}
-	if s.opts.Full() {
-		s.metrics.rejectedMemory.Inc()
-		return &limitError{ErrNoMemory, Cardinality{Series: s.SeriesCount()}}
-	}
-	return nil
+	s.metrics.rejected[err.limit].Inc()
+	return err
 }
 
 const (
@@ -133,7 +134,7 @@ func (s *Store) cardinalityLocked(mn *metricName) Cardinality {
 // explainLocked returns the cardinality of a metric that is at its limit, as of up to
 // ten seconds ago. It looks at one metric at a time; of others at their limit
 // meanwhile it returns only the number of series.
-func (s *Store) explainLocked(mn *metricName) error {
+func (s *Store) explainLocked(mn *metricName) *limitError {
 	if now := s.now(); s.explained == nil || now-s.explainedAt >= cardinalityInterval {
 		s.explained, s.explainedAt = &limitError{ErrMetricLimit, s.cardinalityLocked(mn)}, now
 	}

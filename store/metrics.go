@@ -8,14 +8,12 @@ import (
 // metrics are the store's own. All of them exist from the start, so that a rate over one
 // never misses its first increase.
 type metrics struct {
-	samples        [outcomes]prometheus.Counter
-	evicted        prometheus.Counter
-	created        prometheus.Counter
-	freed          prometheus.Counter
-	rejectedTotal  prometheus.Counter
-	rejectedMetric prometheus.Counter
-	rejectedMemory prometheus.Counter
-	steps          prometheus.Counter
+	samples  [outcomes]prometheus.Counter
+	evicted  prometheus.Counter
+	created  prometheus.Counter
+	freed    prometheus.Counter
+	rejected map[error]prometheus.Counter // by the limit
+	steps    prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
@@ -56,9 +54,9 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 			"Series freed after they had no sample for the retention, or by a reset."),
 		steps: counter("clock_steps_total",
 			"Times that the machine's clock was set, by more than a second; stored times were moved with it."),
-		rejectedTotal:  rejected.WithLabelValues("all"),
-		rejectedMetric: rejected.WithLabelValues("metric"),
-		rejectedMemory: rejected.WithLabelValues("memory"),
+		rejected: map[error]prometheus.Counter{
+			ErrSeriesLimit: rejected.WithLabelValues("all"), ErrMetricLimit: rejected.WithLabelValues("metric"), ErrNoMemory: rejected.WithLabelValues("memory"),
+		},
 	}
 	for o := range outcomes {
 		m.samples[o] = samples.WithLabelValues(o.String())

@@ -217,7 +217,7 @@ func TestMetricsCountEveryOutcomeUnderAName(t *testing.T) {
 		require.InDelta(t, 1, testutil.ToFloat64(s.metrics.samples[o]), 0, o.String())
 	}
 	require.InDelta(t, 1, testutil.ToFloat64(s.metrics.evicted), 0)
-	require.InDelta(t, 1, testutil.ToFloat64(s.metrics.rejectedTotal), 0)
+	require.InDelta(t, 1, testutil.ToFloat64(s.metrics.rejected[ErrSeriesLimit]), 0)
 	require.InDelta(t, 1, testutil.ToFloat64(s.metrics.created), 0)
 	mfs, err := reg.Gather()
 	require.NoError(t, err)
