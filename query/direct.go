@@ -117,7 +117,7 @@ func (d *direct) eval(ctx context.Context, in *store.Instant, o *Options, began 
 	if d.call != nil {
 		sc = scratches.Get().(*scratch)
 		defer scratches.Put(sc)
-		sc.enh.Ts = in.At()
+		sc.enh.Ts = in.View.At
 	}
 	agg := aggregation{op: d.op}
 	for i := range in.Len() {

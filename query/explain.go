@@ -89,19 +89,8 @@ func (p *Plan) Near(ctx context.Context) string {
 // selectorText returns a selector as a user writes it.
 func selectorText(ms []*labels.Matcher) string { return plainSelector(ms).String() }
 
-// Metric is a metric's name with the number of its series, ended ones included.
-type Metric struct {
-	Name   string
-	Series int
-}
-
-// Metrics returns the metrics that are stored, by name.
-func (e *Engine) Metrics() (all []Metric) {
-	for _, m := range e.opts.Store.Metrics() {
-		all = append(all, Metric(m))
-	}
-	return all
-}
+// Metrics returns how many series each metric has, ended ones included, by name.
+func (e *Engine) Metrics() map[string]int { return e.opts.Store.Metrics() }
 
 // Miss is a matcher that leaves no series.
 type Miss struct {

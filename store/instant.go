@@ -21,12 +21,9 @@ type Point struct {
 type Instant struct {
 	s        *Store
 	series   []*Series
-	view     *View
+	View     *View
 	lookback int64
 }
-
-// At returns the moment, in ms.
-func (in *Instant) At() int64 { return in.view.At }
 
 // Len returns the number of series.
 func (in *Instant) Len() int { return len(in.series) }
@@ -42,7 +39,7 @@ func (in *Instant) Last(i int) (v float64, ok bool, err error) {
 	ser := in.series[i]
 	ser.mu.Lock()
 	defer ser.mu.Unlock()
-	f := in.view.frameLocked(ser, in.lookback)
+	f := in.View.frameLocked(ser, in.lookback)
 	if !f.live {
 		return 0, false, nil
 	}
@@ -60,11 +57,11 @@ func (in *Instant) Range(i int, window int64, accumulates bool, dst []Point) ([]
 	ser := in.series[i]
 	ser.mu.Lock()
 	defer ser.mu.Unlock()
-	f := in.view.frameLocked(ser, in.lookback)
+	f := in.View.frameLocked(ser, in.lookback)
 	if !f.live && !accumulates {
 		return dst, nil
 	}
-	for j := ser.ring.Search(in.view.At - window + 1 - f.shift); j < f.n; j++ {
+	for j := ser.ring.Search(in.View.At - window + 1 - f.shift); j < f.n; j++ {
 		s := ser.ring.At(j)
 		switch {
 		case s.Hist != nil:
@@ -81,7 +78,7 @@ func (in *Instant) Range(i int, window int64, accumulates bool, dst []Point) ([]
 func (in *Instant) Any(accumulates bool) bool {
 	for _, ser := range in.series {
 		ser.mu.Lock()
-		f := in.view.frameLocked(ser, in.lookback)
+		f := in.View.frameLocked(ser, in.lookback)
 		ser.mu.Unlock()
 		if f.live || accumulates && f.n > 0 {
 			return true

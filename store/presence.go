@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -66,11 +65,7 @@ const maxLooked = 100_000
 // sorted, and how many series those are. It considers the first 100,000 series.
 func (s *Store) Values(ctx context.Context, name string, ms ...*labels.Matcher) (values []string, series int, err error) {
 	if len(ms) == 0 && name == labels.MetricName {
-		// A shortcut: this would look at all series.
-		for _, m := range s.Metrics() {
-			values = append(values, m.Name)
-		}
-		return values, s.SeriesCount(), nil
+		return slices.Sorted(maps.Keys(s.Metrics())), s.SeriesCount(), nil // without looking at all series
 	}
 	found, err := s.index.Find(ctx, ms...)
 	if err != nil {
@@ -85,20 +80,13 @@ func (s *Store) Values(ctx context.Context, name string, ms ...*labels.Matcher) 
 	return slices.Sorted(maps.Keys(set)), len(found), nil
 }
 
-// Metric is a metric's name with the number of its series.
-type Metric struct {
-	Name   string
-	Series int
-}
-
-// Metrics returns the metrics that have series, by name.
-func (s *Store) Metrics() []Metric {
+// Metrics returns how many series each metric has, by name.
+func (s *Store) Metrics() map[string]int {
 	s.mu.Lock()
-	all := make([]Metric, 0, len(s.names))
+	defer s.mu.Unlock()
+	all := make(map[string]int, len(s.names))
 	for name, mn := range s.names {
-		all = append(all, Metric{name, int(mn.series.Load())})
+		all[name] = int(mn.series.Load())
 	}
-	s.mu.Unlock()
-	slices.SortFunc(all, func(a, b Metric) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }

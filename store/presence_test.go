@@ -72,7 +72,7 @@ func TestValuesAndMetrics(t *testing.T) {
 	for i := range 5 {
 		push(t, s, labels.FromStrings(labels.MetricName, fmt.Sprint("m", i%2), "pod", fmt.Sprint(i)), 0, 1)
 	}
-	require.Equal(t, []Metric{{"m0", 3}, {"m1", 2}}, s.Metrics())
+	require.Equal(t, map[string]int{"m0": 3, "m1": 2}, s.Metrics())
 	names, n, err := s.Values(t.Context(), labels.MetricName)
 	require.NoError(t, err)
 	require.Equal(t, []string{"m0", "m1"}, names)

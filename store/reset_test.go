@@ -67,9 +67,9 @@ func TestResetBetweenPushes(t *testing.T) {
 	}
 	pushing.Wait()
 	found := 0
-	for _, metric := range s.Metrics() {
-		held := read(t, s, metric.Name, -60, 60)
-		require.Len(t, held, metric.Series)
+	for metric, series := range s.Metrics() {
+		held := read(t, s, metric, -60, 60)
+		require.Len(t, held, series)
 		for lset, pts := range held {
 			require.Equal(t, []pt{{0, 1}}, pts, lset)
 		}

@@ -126,7 +126,7 @@ func (sel *Selection) all(ctx context.Context) ([]*Series, error) {
 // meanwhile.
 func (sel *Selection) Instant(ctx context.Context, view *View) (Instant, error) {
 	series, err := sel.all(ctx)
-	return Instant{s: sel.s, series: series, view: view, lookback: sel.s.opts.Lookback.Milliseconds()}, err
+	return Instant{s: sel.s, series: series, View: view, lookback: sel.s.opts.Lookback.Milliseconds()}, err
 }
 
 // Close ends the notifications and removes the series. It must be called once.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/limit"
 	inspectv1 "github.com/keda-otel-scaler/keda-otel-scaler/proto/inspect/v1"
-	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 )
 
 const (
@@ -22,7 +21,7 @@ const (
 
 // New returns the path below which the API is served, and its handler. Whatever
 // serves it must speak HTTP/2 for gRPC; JSON needs no more than a POST.
-func New(s Scaler, metrics func() []query.Metric) (path string, handler http.Handler) {
+func New(s Scaler, metrics func() map[string]int) (path string, handler http.Handler) {
 	svc := &service{scaler: s, metrics: metrics, watches: limit.NewSemaphore(maxWatches)}
 	path, handler = inspectv1.NewInspectServiceHandler(svc,
 		connect.WithReadMaxBytes(maxRequest),

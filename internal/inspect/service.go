@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,7 +13,6 @@ import (
 
 	"github.com/keda-otel-scaler/keda-otel-scaler/internal/limit"
 	inspectv1 "github.com/keda-otel-scaler/keda-otel-scaler/proto/inspect/v1"
-	"github.com/keda-otel-scaler/keda-otel-scaler/query"
 	"github.com/keda-otel-scaler/keda-otel-scaler/scaler"
 )
 
@@ -32,7 +32,7 @@ type Scaler interface {
 
 type service struct {
 	scaler  Scaler
-	metrics func() []query.Metric
+	metrics func() map[string]int
 	watches limit.Semaphore // of those that are open
 }
 
@@ -88,14 +88,16 @@ func (s *service) WatchScaledObject(ctx context.Context, req *inspectv1.WatchSca
 }
 
 func (s *service) ListMetrics(_ context.Context, req *inspectv1.ListMetricsRequest) (*inspectv1.ListMetricsResponse, error) {
-	all := slices.DeleteFunc(s.metrics(), func(m query.Metric) bool { return !strings.Contains(m.Name, req.GetContains()) })
-	page, next, err := paged(all, req.GetPageSize(), req.GetPageToken(), func(m query.Metric) string { return m.Name })
+	series := s.metrics()
+	maps.DeleteFunc(series, func(name string, _ int) bool { return !strings.Contains(name, req.GetContains()) })
+	all := slices.Sorted(maps.Keys(series))
+	page, next, err := paged(all, req.GetPageSize(), req.GetPageToken(), func(name string) string { return name })
 	if err != nil {
 		return nil, err
 	}
 	out := &inspectv1.ListMetricsResponse{NextPageToken: next, Total: count(len(all))}
-	for _, m := range page {
-		out.Metrics = append(out.Metrics, &inspectv1.Metric{Name: m.Name, Series: count(m.Series)})
+	for _, name := range page {
+		out.Metrics = append(out.Metrics, &inspectv1.Metric{Name: name, Series: count(series[name])})
 	}
 	return out, nil
 }
