@@ -44,40 +44,40 @@ func (sel *Selection) Survey(ctx context.Context, o SurveyOptions) (Survey, erro
 	out := Survey{Until: math.MaxInt64}
 	lookback := sel.s.opts.Lookback.Milliseconds()
 	for _, ser := range series {
-		if silent, ok := ser.survey(&out, &o, lookback); ok {
-			o.Silent(silent)
-		}
+		ser.survey(&out, &o, lookback)
 	}
 	return out, nil
 }
 
-// survey adds the series to the survey if it is live. Otherwise it returns the series,
-// if it has a value.
-func (s *Series) survey(out *Survey, o *SurveyOptions, lookback int64) (silent SilentSeries, ok bool) {
+func (s *Series) survey(out *Survey, o *SurveyOptions, lookback int64) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.ring.Len() == 0 {
-		return silent, false
+		s.mu.Unlock()
+		return
 	}
 	last := s.ring.Last()
-	if s.stateLocked(o.At, lookback) == Live {
+	if silentFrom := min(s.silentFromLocked(lookback), last.T+lookback); !last.Stale() && silentFrom > o.At && !s.restored {
 		out.Live++
-		out.Until = min(out.Until, s.silentFromLocked(lookback), last.T+lookback)
+		out.Until = min(out.Until, silentFrom)
 		out.Negative = out.Negative || last.Hist == nil && last.V < 0
 		if o.Window > 0 && !s.coveredLocked(o, o.At, true) {
 			out.Uncovered++
 		}
-		return silent, false
+		s.mu.Unlock()
+		return
 	}
 	value, ok := s.ring.LastValue()
-	silent = SilentSeries{
+	silent := SilentSeries{
 		Series: s, Arrived: value.T + int64(s.lag), Interval: s.intervalLocked(lookback), Value: value.V, Histogram: value.Hist != nil,
 	}
 	if last.Stale() {
 		silent.Ended = s.arrivedLocked()
 	}
 	silent.Uncovered = ok && o.Window > 0 && !s.coveredLocked(o, value.T, !o.Accumulates)
-	return silent, ok
+	s.mu.Unlock()
+	if ok {
+		o.Silent(silent)
+	}
 }
 
 // coveredLocked reports whether the series has samples for the whole window that ends at
