@@ -61,8 +61,7 @@ func assess(s *query.Survey, retention int64) completeness {
 		return c // the usual case
 	}
 	n := len(s.Matched)
-	flags := make([]bool, 2*n)
-	c.absent, c.current = flags[:n:n], flags[n:]
+	c.absent, c.current = make([]bool, n), make([]bool, n)
 	c.unloaded, c.carried = map[query.SeriesID]struct{}{}, map[query.SeriesID]struct{}{}
 	required := false
 	for i := range s.Matched {

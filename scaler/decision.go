@@ -101,8 +101,6 @@ type situation struct {
 	unknown time.Time // when the scaler started without a snapshot, if KEDA asked before the warm-up was over
 	warmUp  time.Time // until when senders are given the time to come back; zero if they are not
 
-	patience time.Duration // how long senders are given to come back
-
 	stale bool // an evaluation in hindsight failed, and is to be tried again
 }
 

@@ -64,11 +64,10 @@ func (e *evaluator) opened(st *state) {
 }
 
 // take returns the queued triggers.
-func (e *evaluator) take(queue int) []*state {
+func (e *evaluator) take(queue int) (taken []*state) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	taken := e.queues[queue]
-	e.queues[queue] = nil
+	taken, e.queues[queue] = e.queues[queue], nil
 	return taken
 }
 

@@ -101,13 +101,11 @@ func (s *Server) Restore(block []byte) error {
 // the times of samples moved back by so much. It comes after Restore, before the
 // server serves. The time in between counts as no series' silence.
 func (s *Server) Restored(taken time.Time, moved time.Duration) {
-	was := s.start.Load()
-	now := s.now()
 	start := s.newStart(s.opts.WarmUp)
 	start.without, start.restored = false, start.at
-	start.since = was.since - moved.Milliseconds() - s.opts.Queries.ClockShift()
+	start.since = s.start.Load().since - moved.Milliseconds() - s.opts.Queries.ClockShift()
 	s.start.Store(start)
-	away := now - taken.UnixMilli()
+	away := s.now() - taken.UnixMilli()
 	s.objects.mu.Lock()
 	defer s.objects.mu.Unlock()
 	for _, of := range s.objects.restored {

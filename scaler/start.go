@@ -1,8 +1,6 @@
 package scaler
 
-import (
-	"time"
-)
+import "time"
 
 // leastHold is how long a reset holds without a warm-up: two of the longest push
 // intervals that are usual, of 15 seconds.

@@ -148,7 +148,7 @@ func (s *Server) decideLocked(ctx context.Context, st *state, t *Metadata, start
 		absent: !c.needed, silent: c.live == 0 && len(c.lost) == 0 && c.seen > 0, lost: len(c.lost), uncovered: c.uncovered,
 		rejected: st.plan.Rejected(),
 		monotone: st.plan.Monotone() && !survey.Negative,
-		seen:     m.Seen || c.seen > 0, active: m.Active || !m.Known, patience: s.opts.WarmUp,
+		seen:     m.Seen || c.seen > 0, active: m.Active || !m.Known,
 	}
 	if start.without {
 		sit.wait(start.warmUpEnd+m.shift, &c.until)
@@ -213,7 +213,7 @@ func (sit *situation) numbers(ctx context.Context, st *state, c *completeness, r
 	sit.missing, sit.needed = st.selectors(whole.Missing), st.selectors(whole.Needed)
 	keep := max(retention, st.plan.Span().Milliseconds())
 	past := m.Floors.expire(c.at-keep, c.at-retention, c.lost)
-	sit.fading = m.outage(c, sit.active, past, c.at-retention, sit.patience.Milliseconds())
+	sit.fading = m.outage(c, sit.active, past, c.at-retention, start.warmUpEnd-start.at)
 	for _, losses := range m.Floors.newMoments(c.lost) {
 		if losses[0].Arrived-m.shift <= start.restored { // the snapshot has the floor
 			m.Floors.know(losses)

@@ -44,9 +44,6 @@ func (e *limitError) Unwrap() error { return e.limit }
 // MaxSeries returns the most series that the store stores.
 func (s *Store) MaxSeries() int { return s.opts.MaxSeries }
 
-// MaxSeriesPerMetric returns the most series that the store stores of one name.
-func (s *Store) MaxSeriesPerMetric() int { return s.opts.MaxSeriesPerMetric }
-
 // admitLocked returns why there may be no new series of a metric, or nil.
 func (s *Store) admitLocked(name string) error {
 	var err *limitError
@@ -94,9 +91,8 @@ func (c Cardinality) String() string {
 	return fmt.Sprintf("%d series of %s, whose label %s has %d values in the newest %d", c.Series, c.Metric, c.Label, c.Values, c.Looked)
 }
 
-// Cardinality returns that of the metric with most series; ok is false if there are
-// no series.
-func (s *Store) Cardinality() (c Cardinality, ok bool) {
+// Cardinality returns that of the metric with most series.
+func (s *Store) Cardinality() Cardinality {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var largest *metricName
@@ -106,9 +102,9 @@ func (s *Store) Cardinality() (c Cardinality, ok bool) {
 		}
 	}
 	if largest == nil {
-		return Cardinality{}, false
+		return Cardinality{}
 	}
-	return s.cardinalityLocked(largest), true
+	return s.cardinalityLocked(largest)
 }
 
 func (s *Store) cardinalityLocked(mn *metricName) Cardinality {
@@ -339,9 +335,6 @@ func (s *Store) counts(lset labels.Labels, now int64) bool {
 	}
 	ser.mu.Lock()
 	defer ser.mu.Unlock()
-	if ser.ring.Len() == 0 {
-		return false
-	}
 	last, ok := ser.ring.LastValue()
-	return ok && addsLoad(last) || ser.stateLocked(now, s.opts.Lookback.Milliseconds()) == Live
+	return ok && (addsLoad(last) || ser.stateLocked(now, s.opts.Lookback.Milliseconds()) == Live)
 }

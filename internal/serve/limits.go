@@ -21,15 +21,12 @@ func newLimits(cfg config.Config, samples *store.Store, receiver *otlpreceiver.R
 		return selfmetrics.Limit{Name: name, Flag: flag, Most: float64(most), Used: func() float64 { return float64(used()) }}
 	}
 	exploded := func(l selfmetrics.Limit) selfmetrics.Limit {
-		l.Why = func() string {
-			e, _ := samples.Cardinality()
-			return e.String()
-		}
+		l.Why = func() string { return samples.Cardinality().String() }
 		return l
 	}
 	return selfmetrics.NewLimits(registry, logger,
 		exploded(limit("series", "--max-series", samples.MaxSeries(), samples.SeriesCount)),
-		exploded(limit("series_per_metric", "--max-series-per-metric", samples.MaxSeriesPerMetric(), samples.LargestMetric)),
+		exploded(limit("series_per_metric", "--max-series-per-metric", cfg.MaxSeriesPerMetric, samples.LargestMetric)),
 		limit("series_kept", "--max-series", samples.MaxSelected(), samples.SelectedCount),
 		limit("inflight_bytes", "--max-inflight-bytes", receiver.MaxHeldBytes(), receiver.HeldBytes),
 		limit("streams", "--max-streams", cfg.MaxStreams, answers.Streams),
@@ -39,13 +36,13 @@ func newLimits(cfg config.Config, samples *store.Store, receiver *otlpreceiver.R
 
 // logStarted tells which build runs and what bounds it, which is what whoever
 // reads a log of a death asks first. What the machine gives is not in the flags.
-func logStarted(logger *slog.Logger, cfg config.Config, samples *store.Store) {
+func logStarted(logger *slog.Logger, cfg config.Config) {
 	build := selfmetrics.ReadBuild()
 	memory := debug.SetMemoryLimit(-1) // a negative one only reads
 	attrs := []any{
 		"version", build.Version, "revision", build.Revision, "go", build.GoVersion,
 		"procs", runtime.GOMAXPROCS(0),
-		"max series", samples.MaxSeries(), "max series per metric", samples.MaxSeriesPerMetric(), "max samples per series", cfg.MaxSamplesPerSeries,
+		"max series", cfg.MaxSeries, "max series per metric", cfg.MaxSeriesPerMetric, "max samples per series", cfg.MaxSamplesPerSeries,
 		"max streams", cfg.MaxStreams, "retention", cfg.Retention, "max retention", cfg.MaxRetention, "warm-up", cfg.WarmUp, "on missing", cfg.OnMissing,
 	}
 	if memory != math.MaxInt64 {

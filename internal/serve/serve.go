@@ -175,7 +175,7 @@ func run(ctx context.Context, cfg config.Config, logger *slog.Logger, listeners 
 	})
 
 	listeners.log(logger)
-	logStarted(logger, cfg, samples)
+	logStarted(logger, cfg)
 	for _, f := range started {
 		f(listeners.addresses())
 	}
