@@ -87,7 +87,7 @@ func (x *Index[T]) All(yield func(*T) bool) {
 			some = p.items
 		}
 		x.mu.RUnlock()
-		for _, item := range some {
+		for _, item := range &some {
 			if item != nil && !yield(item) {
 				return
 			}
