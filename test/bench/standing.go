@@ -31,7 +31,7 @@ func (b *bench) standing(ctx context.Context) ([]report.Row, error) {
 	return rows, nil
 }
 
-const standingSection = "Standing queries"
+const standingSection = "Triggers' queries"
 
 func standingRatio(streams int) string {
 	return fmt.Sprintf("%s streams / none", count(streams))
