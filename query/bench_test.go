@@ -45,7 +45,7 @@ func BenchmarkEval(b *testing.B) {
 			"few": `sum(m{namespace="default",deployment="d0"})`,
 			"all": `sum(m{namespace="default"})`,
 		} {
-			p, err := e.Compile(text, LastOne)
+			p, err := e.Compile(Scope{}, text, LastOne)
 			require.NoError(b, err)
 			at := time.UnixMilli(1_700_000_000_000)
 			run := func(how string, poll func(i int) error) {
@@ -90,7 +90,7 @@ func BenchmarkRange(b *testing.B) {
 	_, e, _ := crowd(b, 1000)
 	at := time.UnixMilli(1_700_000_000_000)
 	for _, text := range []string{`sum(rate(m[1m]))`, `sum(rate(m{deployment="d0"}[1m]))`} {
-		p, err := e.Compile(text, LastOne)
+		p, err := e.Compile(Scope{}, text, LastOne)
 		require.NoError(b, err)
 		r, err := p.Open(func() {})
 		require.NoError(b, err)

@@ -37,7 +37,7 @@ func TestSubqueriesAreBounded(t *testing.T) {
 		{"max_over_time(max_over_time(x[31s:1s] @ 0)[31s:1s])", "", ""},
 		{"max_over_time(x[1000s:1s] @ end())", "1001", "1001"},
 	} {
-		_, err := e.Compile(tc.query, LastOne)
+		_, err := e.Compile(Scope{}, tc.query, LastOne)
 		q, instantErr := engine.NewInstantQuery(t.Context(), f.store, nil, tc.query, f.now())
 		if tc.instant == "" {
 			require.NoError(t, err, tc.query)

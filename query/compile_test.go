@@ -60,7 +60,7 @@ func TestUnderstoodAs(t *testing.T) {
 		{"valid PromQL means what it says", `sum(a or b{namespace="ns", deployment="d"})`, LastOne, `sum(a or b{deployment="d",namespace="ns"})`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			p, err := f.Compile(tc.text, tc.over)
+			p, err := f.Compile(Scope{}, tc.text, tc.over)
 			require.NoError(t, err)
 			want, err := f.parser.ParseExpr(tc.want)
 			require.NoError(t, err)
@@ -105,7 +105,7 @@ func TestBadQueriesSayWhatToWrite(t *testing.T) {
 		{"unknown function", `rte(x[1m])`, LastOne, []string{"unknown function", "rte"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, err := f.Compile(tc.text, tc.over)
+			_, err := f.Compile(Scope{}, tc.text, tc.over)
 			require.ErrorIs(t, err, ErrBadQuery)
 			for _, w := range tc.want {
 				require.ErrorContains(t, err, w)
@@ -121,7 +121,7 @@ func TestSyntaxErrorsPointAtTheFault(t *testing.T) {
 		{`sum(x`, `sum(x`, ``},
 		{`sum(rate(x[1m){namespace="ns", deployment="d"})`, `rate(x[1m)`, `)`},
 	} {
-		_, err := f.Compile(tc.text, LastOne)
+		_, err := f.Compile(Scope{}, tc.text, LastOne)
 		var syntax *SyntaxError
 		require.ErrorAs(t, err, &syntax, tc.text)
 		require.Equal(t, tc.fault, syntax.Text)
@@ -133,19 +133,19 @@ func TestCompileOnceAndBounded(t *testing.T) {
 	f := newFixture(t)
 	e, err := New(Options{Store: f.store, CacheSize: 10})
 	require.NoError(t, err)
-	a, err := e.Compile("sum(x)", LastOne)
+	a, err := e.Compile(Scope{}, "sum(x)", LastOne)
 	require.NoError(t, err)
-	b, err := e.Compile("sum(x)", LastOne)
+	b, err := e.Compile(Scope{}, "sum(x)", LastOne)
 	require.NoError(t, err)
 	require.Same(t, a, b)
-	c, err := e.Compile("sum(x)", Avg)
+	c, err := e.Compile(Scope{}, "sum(x)", Avg)
 	require.NoError(t, err)
 	require.NotSame(t, a, c, "the same text with another operation is another query")
-	_, first := e.Compile("sum(", LastOne)
-	_, second := e.Compile("sum(", LastOne)
+	_, first := e.Compile(Scope{}, "sum(", LastOne)
+	_, second := e.Compile(Scope{}, "sum(", LastOne)
 	require.Same(t, first, second, "faults are kept, too") //nolint:testifylint // identity is the point
 	for i := range 100 {
-		_, err := e.Compile(fmt.Sprintf("x%d", i), LastOne)
+		_, err := e.Compile(Scope{}, fmt.Sprintf("x%d", i), LastOne)
 		require.NoError(t, err)
 	}
 	require.Equal(t, 10, e.plans.Len())

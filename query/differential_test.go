@@ -176,7 +176,7 @@ func (w *world) view(at time.Time) View {
 // agree holds the direct evaluator against the engine, under a random view. It
 // returns whether the direct evaluator answered.
 func (w *world) agree(t testing.TB, text string, over OverTime, at time.Time) bool {
-	p, err := w.engine.Compile(text, over)
+	p, err := w.engine.Compile(Scope{}, text, over)
 	if errors.Is(err, ErrWindow) {
 		return false
 	}

@@ -124,15 +124,11 @@ func (e *Engine) PromQL() (promql.QueryEngine, parser.Parser) { return e.bounded
 
 func (e *Engine) bounded() bounded { return bounded{e.promql, e.opts.MaxSamples} }
 
-// Compile returns the plan of a query, from the cache if it can. The errors
-// wrap ErrBadQuery and say what to write instead.
-func (e *Engine) Compile(text string, over OverTime) (*Plan, error) {
-	return e.CompileWithin(Scope{}, text, over)
-}
-
-// CompileWithin is Compile for a user who may see only what is within the scope:
-// neither the plan's values nor its errors and explanations depend on other series.
-func (e *Engine) CompileWithin(scope Scope, text string, over OverTime) (*Plan, error) {
+// Compile returns the plan of a query, from the cache if it can, for a user who may see
+// only what is within the scope: neither the plan's values nor its errors and
+// explanations depend on other series. The errors wrap ErrBadQuery and have what to write
+// instead.
+func (e *Engine) Compile(scope Scope, text string, over OverTime) (*Plan, error) {
 	key := planKey{text, over, scope}
 	plan, ok := e.plans.Get(key)
 	if !ok {

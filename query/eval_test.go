@@ -133,7 +133,7 @@ func TestQueryBeyondItsSampleLimitFails(t *testing.T) {
 	f.load(`x 1x20`)
 	e, err := New(Options{Store: f.store, MaxSamples: 5})
 	require.NoError(t, err)
-	p, err := e.Compile(`sum_over_time(x[2m])`, LastOne)
+	p, err := e.Compile(Scope{}, `sum_over_time(x[2m])`, LastOne)
 	require.NoError(t, err)
 	_, _, err = p.Eval(t.Context(), f.now())
 	require.ErrorIs(t, err, ErrEvaluation)

@@ -13,15 +13,11 @@ import (
 	"github.com/keda-otel-scaler/keda-otel-scaler/store"
 )
 
-// maxExplained bounds the selectors of a query that are explained.
-const maxExplained = 16
-
 // Explanation is what a query's result is made of.
 type Explanation struct {
 	Selectors []Selection // the first 16
 	Total     int         // selectors that the query has
-	// Unlisted is set while the store rejects load of more series than it lists, and a
-	// selector matches one of the others.
+	// Unlisted is set while the store rejects load of a selector that it does not list.
 	Unlisted bool
 }
 
@@ -109,9 +105,10 @@ type Miss struct {
 }
 
 const (
-	maxMisses = 4 // matchers that are explained for each selector
-	maxNear   = 3 // values
-	maxNames  = 12
+	maxExplained = 16 // selectors of a query
+	maxMisses    = 4  // matchers that are explained for each selector
+	maxNear      = 3  // values
+	maxNames     = 12
 )
 
 // misses finds the matchers without any one of which the selector would match.

@@ -78,7 +78,7 @@ func (f *fixture) load(script string) {
 
 func (f *fixture) plan(text string, over OverTime) *Plan {
 	f.t.Helper()
-	p, err := f.Compile(text, over)
+	p, err := f.Compile(Scope{}, text, over)
 	require.NoError(f.t, err, text)
 	return p
 }

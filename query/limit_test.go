@@ -39,7 +39,7 @@ func TestOnlyTheEngineWaits(t *testing.T) {
 		require.NoError(t, err)
 	}
 	eval := func(text string) error {
-		p, err := f.CompileWithin(ours, text, LastOne)
+		p, err := f.Compile(ours, text, LastOne)
 		require.NoError(t, err)
 		r, err := p.Open(func() {})
 		require.NoError(t, err)
@@ -69,7 +69,7 @@ func (s seen) Done() <-chan struct{} {
 func TestTheSemaphoreIsTakenAsLongAsTheEvaluation(t *testing.T) {
 	f := newFixture(t)
 	f.load(`x 1`)
-	p, err := f.Compile(`sum(x) + 1`, LastOne)
+	p, err := f.Compile(Scope{}, `sum(x) + 1`, LastOne)
 	require.NoError(t, err)
 	most := 0
 	_, _, err = p.Eval(seen{t.Context(), func() { most = max(most, f.evaluations.Len()) }}, f.now())

@@ -170,7 +170,7 @@ func TestSeriesNeverLowerAMonotoneQuery(t *testing.T) {
 			a.Commit()
 		}
 		text := someQuery(rnd, 3)
-		p, err := e.Compile(text, LastOne)
+		p, err := e.Compile(Scope{}, text, LastOne)
 		if err != nil {
 			continue // clamp_max of one argument, say
 		}

@@ -45,12 +45,12 @@ func requireBounded(t *testing.T, f *fixture, p *Plan, scope Scope) {
 func TestEverySelectorIsWithinTheScope(t *testing.T) {
 	f := newFixture(t)
 	for _, text := range shapes {
-		p, err := f.CompileWithin(ours, text, LastOne)
+		p, err := f.Compile(ours, text, LastOne)
 		require.NoError(t, err, text)
 		requireBounded(t, f, p, ours)
 	}
 	for _, over := range []OverTime{Avg, Min, Max, Count, Rate} {
-		p, err := f.CompileWithin(ours, `sum(x{b=c})`, over)
+		p, err := f.Compile(ours, `sum(x{b=c})`, over)
 		require.NoError(t, err)
 		requireBounded(t, f, p, ours)
 	}
@@ -58,7 +58,7 @@ func TestEverySelectorIsWithinTheScope(t *testing.T) {
 
 func TestTheMatcherIsNotWrittenTwice(t *testing.T) {
 	f := newFixture(t)
-	p, err := f.CompileWithin(ours, `sum(x{namespace="a"})`, LastOne)
+	p, err := f.Compile(ours, `sum(x{namespace="a"})`, LastOne)
 	require.NoError(t, err)
 	require.Equal(t, `sum(x{namespace="a"})`, p.String())
 	require.NotNil(t, newDirect(p.expr))
@@ -73,11 +73,11 @@ func TestAQueryForAnotherNamespaceIsRefused(t *testing.T) {
 		`vector(1) or x{namespace="b"}`, `sum(x{namespace=b})`, `sum(rate(x[1m]){namespace="b", deployment="d"})`, `max_over_time(x{namespace="b"}[1m:5s])`,
 		`x{namespace="a", namespace="b"}`,
 	} {
-		_, err := f.CompileWithin(ours, text, LastOne)
+		_, err := f.Compile(ours, text, LastOne)
 		require.ErrorIs(t, err, ErrBadQuery, text)
 		require.ErrorContains(t, err, `sees only series with namespace="a"`, text)
 	}
-	_, err := f.CompileWithin(Scope{Label: "namespace"}, `x`, LastOne)
+	_, err := f.Compile(Scope{Label: "namespace"}, `x`, LastOne)
 	require.ErrorContains(t, err, "it is empty")
 }
 
@@ -92,7 +92,7 @@ func TestScopesShareNothing(t *testing.T) {
 	for _, text := range []string{`x`, `sum(x) + 0`, `max_over_time(sum(x)[10s:5s])`, `sum({__name__=~"x"})`} {
 		for range 2 {
 			for namespace, want := range map[string]float64{"a": 1, "b": 10} {
-				p, err := f.CompileWithin(Scope{"namespace", namespace}, text, LastOne)
+				p, err := f.Compile(Scope{"namespace", namespace}, text, LastOne)
 				require.NoError(t, err)
 				v, ok, err := p.Eval(t.Context(), f.now())
 				require.NoError(t, err)
@@ -112,7 +112,7 @@ func TestInfoSeesTheScopeOnly(t *testing.T) {
 		target_info{namespace="b", instance="i", job="j", secret="s"} 1`)
 	const asked = `count(info(x) unless on (secret) x)`
 	require.InDelta(t, 1, f.value(asked, LastOne), 0, "without a scope it is there")
-	p, err := f.CompileWithin(ours, asked, LastOne)
+	p, err := f.Compile(ours, asked, LastOne)
 	require.NoError(t, err)
 	_, ok, err := p.Eval(t.Context(), f.now())
 	require.NoError(t, err)
@@ -136,7 +136,7 @@ func TestNothingLeaksOutOfOtherScopes(t *testing.T) {
 		`mine{deployment!="mine"}`:            `all 1 series that match the rest have deployment="mine"`,
 		`secret_metric{deployment!="secret"}`: `no metric is called "secret_metric"; there is nothing like it, but for example "mine"`,
 	} {
-		p, err := f.CompileWithin(ours, text, LastOne)
+		p, err := f.Compile(ours, text, LastOne)
 		require.NoError(t, err)
 		e, err := p.Explain(t.Context(), 10)
 		require.NoError(t, err)
@@ -158,7 +158,7 @@ func TestNothingLeaksOutOfOtherScopes(t *testing.T) {
 		require.Zero(t, survey.Matched[0].Live)
 		require.Empty(t, survey.Matched[0].Silent)
 	}
-	p, err := f.CompileWithin(Scope{"namespace", "c"}, `mine{deployment="x"}`, LastOne)
+	p, err := f.Compile(Scope{"namespace", "c"}, `mine{deployment="x"}`, LastOne)
 	require.NoError(t, err)
 	e, err := p.Explain(t.Context(), 10)
 	require.NoError(t, err)

@@ -135,7 +135,7 @@ func TestAQueryThatReadsTooFarBackIsRejected(t *testing.T) {
 		`max_over_time(sum(rate(x[5m]))[11m:])`: "16m",
 		`sum(x offset 1d)`:                      "1d",
 	} {
-		_, err := f.Compile(text, LastOne)
+		_, err := f.Compile(Scope{}, text, LastOne)
 		require.ErrorIs(t, err, ErrBadQuery, text)
 		require.ErrorIs(t, err, ErrWindow, text)
 		require.ErrorContains(t, err, "the query reads samples from longer ago than they are stored: those of the last "+window+" (range, offset and subquery together), "+
@@ -144,11 +144,11 @@ func TestAQueryThatReadsTooFarBackIsRejected(t *testing.T) {
 	require.NotNil(t, f.plan(`sum(rate(x[15m]))`, LastOne))
 	check, err := New(Options{MaxRetention: 15 * time.Minute}) // as `check` does, which has no store
 	require.NoError(t, err)
-	_, want := f.Compile(`sum(rate(x[20m]))`, LastOne)
-	_, got := check.Compile(`sum(rate(x[20m]))`, LastOne)
+	_, want := f.Compile(Scope{}, `sum(rate(x[20m]))`, LastOne)
+	_, got := check.Compile(Scope{}, `sum(rate(x[20m]))`, LastOne)
 	require.EqualError(t, got, want.Error())
 	e, err := New(Options{Store: f.store, MaxRetention: 5 * time.Minute})
 	require.NoError(t, err)
-	_, err = e.Compile(`sum(rate(x[6m]))`, LastOne)
+	_, err = e.Compile(Scope{}, `sum(rate(x[6m]))`, LastOne)
 	require.ErrorContains(t, err, "stored for 5m")
 }

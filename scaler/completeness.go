@@ -35,6 +35,7 @@ type completeness struct {
 	unloaded map[query.SeriesID]struct{}
 	// carried are the unloaded and the lost series.
 	carried map[query.SeriesID]struct{}
+	idle    []query.SeriesID // the silent series without load
 
 	absent  []bool // by selector: it matches nothing
 	current []bool // by selector: it matches nothing that is not lost
@@ -67,6 +68,7 @@ func assess(s *query.Survey, retention int64) completeness {
 	for i := range s.Matched {
 		m := &s.Matched[i]
 		unloaded, lost := c.selector(m, retention)
+		c.idle = append(c.idle, unloaded...)
 		if m.Live == 0 && !lost {
 			for _, id := range unloaded {
 				c.unloaded[id] = struct{}{}

@@ -18,7 +18,7 @@ func seriesIDs(t *testing.T, n int) (ids []query.SeriesID) {
 	for i := range n {
 		r.put("x", fmt.Sprint(i), 1)
 	}
-	plan, err := r.server.opts.Queries.Compile("sum(x)", query.LastOne)
+	plan, err := r.server.opts.Queries.Compile(query.Scope{}, "sum(x)", query.LastOne)
 	require.NoError(t, err)
 	reader, err := plan.Open(func() {})
 	require.NoError(t, err)

@@ -166,7 +166,7 @@ func missingRows() []decisionRow {
 func TestEveryRuleOfTheDecision(t *testing.T) {
 	engine, err := query.New(query.Options{Store: store.New(store.Options{})})
 	require.NoError(t, err)
-	plan, err := engine.Compile("sum(x)", query.LastOne)
+	plan, err := engine.Compile(query.Scope{}, "sum(x)", query.LastOne)
 	require.NoError(t, err)
 	used := map[cause]bool{}
 	for _, tc := range append(goalRows(), missingRows()...) {

@@ -582,6 +582,34 @@ func TestClockIsSet(t *testing.T) {
 	})
 }
 
+// TestAQuotientOfWhatIsLost: an entry does not have the load of a series from before it
+// became idle beside a divisor without the same pod.
+func TestAQuotientOfWhatIsLost(t *testing.T) {
+	r := newRig(t, Options{})
+	md := metricQuery("sum(used) / sum(capacity)")
+	push := func(pod string, used float64) {
+		r.put("used", pod, used)
+		r.put("capacity", pod, 10)
+	}
+	for second := range 60 {
+		push("live", 1)
+		if second <= 50 {
+			push("idle", 10)
+		} else if second <= 52 {
+			push("idle", 0)
+		}
+		if second <= 50 && second%5 == 0 {
+			push("slow", 10)
+		}
+		r.wait(time.Second)
+		r.server.Tick(t.Context())
+		if v, _, err := r.poll(md); err == nil {
+			require.LessOrEqual(t, v, 21.0/30, "in second %d, the highest when all was there", second)
+		}
+	}
+	r.requireCause(md, 11.0/20, true, causeLoss)
+}
+
 // TestAverage: the load of ten pods triples after one dies.
 func TestAverage(t *testing.T) {
 	r := newRig(t, Options{})

@@ -156,7 +156,7 @@ func (s *Server) Answer(ctx context.Context, namespace, text string) (float64, e
 		if namespace != "" {
 			scope = s.Scope(namespace)
 		}
-		plan, err := s.opts.Queries.CompileWithin(scope, text, query.LastOne)
+		plan, err := s.opts.Queries.Compile(scope, text, query.LastOne)
 		if err != nil {
 			return 0, err
 		}

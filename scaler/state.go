@@ -217,7 +217,7 @@ func (sit *situation) numbers(ctx context.Context, st *state, c *completeness, r
 	for _, losses := range m.Floors.newMoments(c.lost) {
 		if losses[0].Arrived-m.shift <= start.restored { // the snapshot has the floor
 			m.Floors.know(losses)
-		} else if err := st.addFloor(ctx, c, losses); err != nil {
+		} else if err := st.addFloor(ctx, c, losses, sit.monotone); err != nil {
 			sit.stale = true // the next evaluation tries again
 			break
 		} else if sit.uncovered > 0 && m.Complete.At > c.at-keep { // not all was there then, either
@@ -233,11 +233,16 @@ func (sit *situation) numbers(ctx context.Context, st *state, c *completeness, r
 
 // addFloor evaluates the query as of the moment when series became lost, over the
 // series that were there then.
-func (st *state) addFloor(ctx context.Context, c *completeness, losses []query.Silent) error {
+func (st *state) addFloor(ctx context.Context, c *completeness, losses []query.Silent, monotone bool) error {
 	f := &st.memory.Floors
 	without := make(map[query.SeriesID]struct{}, len(f.lost))
 	for id := range f.lost {
 		without[id] = struct{}{}
+	}
+	for _, id := range c.idle { // what they had then may stand beside a series that is lost since
+		if _, stands := c.unloaded[id]; !stands && !monotone {
+			without[id] = struct{}{}
+		}
 	}
 	at := losses[0].Arrived
 	view := query.View{At: at, AsOf: true, Carry: c.unloaded, Without: without}

@@ -90,7 +90,7 @@ func Check(md map[string]string, queries *query.Engine, scope query.Scope) (foun
 
 // compile compiles the query.
 func (t *Metadata) compile(queries *query.Engine, scope query.Scope) (*query.Plan, *Fault) {
-	plan, err := queries.CompileWithin(scope, t.Query, t.Over)
+	plan, err := queries.Compile(scope, t.Query, t.Over)
 	if err != nil {
 		return nil, &Fault{keyQuery, fmt.Errorf("%s: %w", keyQuery, err)}
 	}

@@ -96,7 +96,7 @@ func (c *Checker) within(r *report, t *trigger, key, namespace string, over quer
 	if c.label == "" {
 		return
 	}
-	if _, err := c.queries.CompileWithin(query.Scope{Label: c.label, Value: namespace}, t.metadata[key], over); err != nil {
+	if _, err := c.queries.Compile(query.Scope{Label: c.label, Value: namespace}, t.metadata[key], over); err != nil {
 		r.fault(t, key, err)
 	}
 }

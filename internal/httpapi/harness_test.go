@@ -69,7 +69,7 @@ func (f *fixture) addOn(ctx context.Context, text, overTime string) (float64, er
 	if err != nil {
 		return 0, err
 	}
-	plan, err := f.queries.Compile(text, over)
+	plan, err := f.queries.Compile(query.Scope{}, text, over)
 	if err != nil {
 		return 0, err
 	}

@@ -193,7 +193,7 @@ func TestPlansAreQueries(t *testing.T) {
 	f.load(t, pods)
 	for _, text := range []string{"running", "sum(running{pod=a})", "max(errors_total)", `sum(rate(errors_total[1m]){pod="a"})`, `histogram.x{le="1.0"}`} {
 		for _, over := range []query.OverTime{query.LastOne, query.Rate, query.Avg} {
-			plan, err := f.queries.Compile(text, over)
+			plan, err := f.queries.Compile(query.Scope{}, text, over)
 			if err != nil {
 				continue // an operation that does not go with this query
 			}

@@ -113,7 +113,7 @@ func addOn(queries *query.Engine) func(context.Context, string, string) (float64
 		if err != nil {
 			return 0, err
 		}
-		plan, err := queries.Compile(text, over)
+		plan, err := queries.Compile(query.Scope{}, text, over)
 		if err != nil {
 			return 0, err
 		}

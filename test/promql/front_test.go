@@ -45,7 +45,7 @@ func (f *front) NewInstantQuery(ctx context.Context, q storage.Queryable, opts p
 		return f.tell(t, q, inner, at)
 	}
 	expr := inner.Statement().(*parser.EvalStmt).Expr
-	plan, err := f.engine(q).Compile(text, query.LastOne)
+	plan, err := f.engine(q).Compile(query.Scope{}, text, query.LastOne)
 	if err != nil || choosesStep(expr) || plan.String() != expr.String() {
 		return inner, nil // a range, a string, or text that we take to mean something else, such as a bare selector
 	}

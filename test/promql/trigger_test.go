@@ -63,7 +63,7 @@ type told struct {
 
 // tell compiles a trigger; stub is any query.
 func (f *front) tell(t *trigger, q storage.Queryable, stub promql.Query, moments ...time.Time) (told, error) {
-	plan, err := f.engine(q).CompileWithin(t.scope, t.metricQuery, t.over)
+	plan, err := f.engine(q).Compile(t.scope, t.metricQuery, t.over)
 	return told{Query: stub, f: f, trigger: t, plan: plan, moments: moments}, err
 }
 
