@@ -152,7 +152,7 @@ const (
 // clock that is hours late or from a queue, or by a limit. A result without them is
 // not complete.
 type rejected struct {
-	unlisted prometheus.Counter // rejections that found no room; nil if they are not counted
+	unlisted prometheus.Counter // rejections that found no room
 
 	mu      sync.Mutex // guards what follows
 	series  map[uint64]*rejectedSeries
@@ -163,7 +163,7 @@ type rejected struct {
 }
 
 func newRejected() rejected {
-	return rejected{series: map[uint64]*rejectedSeries{}, spaces: map[string]int{}, names: map[string]int{}}
+	return rejected{unlisted: prometheus.NewCounter(prometheus.CounterOpts{}), series: map[uint64]*rejectedSeries{}, spaces: map[string]int{}, names: map[string]int{}}
 }
 
 type rejectedSeries struct {
@@ -214,9 +214,8 @@ func (r *rejected) add(lset labels.Labels, why error, now, until int64) (first b
 			r.expireLocked(now)
 		}
 		if len(r.series) >= maxRejected && !r.makeRoomLocked(namespaceOf(lset)) {
-			if r.last = (rejectedSeries{lset.Copy(), why, until}); r.unlisted != nil {
-				r.unlisted.Inc()
-			}
+			r.last = rejectedSeries{lset.Copy(), why, until}
+			r.unlisted.Inc()
 			return false
 		}
 		one = &rejectedSeries{lset: lset.Copy()} // lset is a part of the request
@@ -303,10 +302,9 @@ func (s *Store) Rejected(zerosCount bool, ms ...*labels.Matcher) error {
 // consider, as far as the last series shows that found no room in its list.
 func (s *Store) Unlisted(ms ...*labels.Matcher) bool {
 	now := s.now()
-	r := &s.rejected
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return now < r.last.until && matchesAll(r.last.lset, ms)
+	s.rejected.mu.Lock()
+	defer s.rejected.mu.Unlock()
+	return now < s.rejected.last.until && matchesAll(s.rejected.last.lset, ms)
 }
 
 // find returns why the first series was rejected that matches and counts.

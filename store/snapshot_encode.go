@@ -79,8 +79,7 @@ type encoder struct {
 }
 
 // copySamples begins the body of a series. It copies the samples within the retention,
-// and the newest two in any case, since the last may be a marker; ok is false if there
-// are none.
+// and in any case the newest value with the markers after it; ok is false if there are none.
 func (e *encoder) copySamples(ser *Series) (ok bool) {
 	ser.mu.Lock()
 	defer ser.mu.Unlock()
@@ -92,7 +91,11 @@ func (e *encoder) copySamples(ser *Series) (ok bool) {
 	e.body.PutUvarint32(ser.interval)
 	e.body.PutUvarint32(ser.ahead)
 	e.samples = e.samples[:0]
-	for i := min(ser.ring.Search(e.mint), max(ser.ring.Len()-2, 0)); i < ser.ring.Len(); i++ {
+	first := min(ser.ring.Search(e.mint), ser.ring.Len()-1)
+	for first > 0 && ser.ring.At(first).Stale() {
+		first--
+	}
+	for i := first; i < ser.ring.Len(); i++ {
 		e.samples = append(e.samples, ser.ring.At(i))
 	}
 	return true

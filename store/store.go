@@ -48,15 +48,14 @@ func (o *Options) setDefaults() {
 
 // Store stores series. Its methods may be called concurrently.
 type Store struct {
-	opts      Options
-	clock     wallClock
-	began     atomic.Int64 // when the store was made, in ms
-	metrics   *metrics
-	index     *labelindex.Index[Series] // written with mu locked
-	described described
-	rejected  rejected
-	// rejectedZeros are without load: as many as there may be must not hide the others.
-	rejectedZeros rejected
+	opts          Options
+	clock         wallClock
+	began         atomic.Int64 // when the store was made, in ms
+	metrics       *metrics
+	index         *labelindex.Index[Series] // written with mu locked
+	described     described
+	rejected      rejected
+	rejectedZeros rejected // without load; apart, so that they do not hide the others
 	deltas        deltas
 	sweeping      sync.Mutex                  // locked during a sweep; guards sweptSteps
 	swept         atomic.Pointer[seriesStats] // of the last sweep, for readers that must not block
